@@ -1,0 +1,74 @@
+//! Every maximum of the program, one per line, with its reason.
+//!
+//! What a user may change has its default here and its range in `config/check.rs`.
+
+/// A batch: large enough that one lock, one queue and one write a batch cost nothing an event, small enough to stay in L2.
+pub const BATCH_BYTES: usize = 128 * 1024;
+/// Frames a batch: bounds its index when frames are tiny.
+pub const BATCH_FRAMES: usize = 4096;
+/// The least free space a receiver reads into; below it the batch is sent on and a fresh one taken.
+pub const READ_MIN_BYTES: usize = 4 * 1024;
+/// Batches in flight: 256 hold 32 MiB, about a quarter of a second at 500,000 events/s.
+pub const SLOTS: usize = 256;
+/// Encoded bytes in flight above which no slot is given.
+pub const PARCEL_BYTES: usize = 128 << 20;
+/// How long a batch may wait for more while over half the slots are taken.
+pub const BATCH_AGE_MS: u64 = 20;
+/// Logplex cuts lines at 10,000 bytes and frames at 10,240; other senders write longer ones.
+pub const FRAME_BYTES: usize = 64 * 1024;
+/// The longest octet count read: 7 digits, so a frame over `frame_bytes` is skipped exactly up to 9,999,999 bytes.
+pub const COUNT_DIGITS: usize = 7;
+/// Garbage without a frame after which a connection is closed.
+pub const GARBAGE_BYTES: u64 = 64 * 1024;
+/// Unfinished frames over all connections; beyond it the largest is closed.
+pub const CARRY_BYTES: usize = 64 << 20;
+/// Unfinished request bodies over all connections; beyond it the largest is closed.
+pub const BODIES_BYTES: usize = 64 << 20;
+/// One request body: Logplex sends 102,400 bytes, log-shuttle and others more.
+pub const BODY_BYTES: usize = 4 << 20;
+/// Connections of one listener over all receivers.
+pub const CONNECTIONS: usize = 1024;
+/// Memory that a connection needs besides its carry, for the printed sum.
+pub const CONNECTION_BYTES: usize = 24 * 1024;
+/// Logplex closes idle syslog connections after 240 s itself.
+pub const IDLE_S: u64 = 300;
+/// From the first byte to the end of a TLS handshake or PROXY header.
+pub const HANDSHAKE_S: u64 = 5;
+/// From a request's head to the end of its body; Logplex gives up after 5 s.
+pub const REQUEST_S: u64 = 10;
+/// How long a request waits for a slot and its receipt before 503; Logplex waits 5 s in all.
+pub const RECEIPT_MS: u64 = 3000;
+/// How long a syslog listener waits for a slot before it counts and discards: Logplex drops silently when its socket is busy.
+pub const SHED_AFTER_MS: u64 = 1000;
+/// Frame-Ids remembered over all receivers.
+pub const DEDUPE_ENTRIES: usize = 1_000_000;
+/// How long a Frame-Id is remembered: three tries of 5 s with back-off end well before.
+pub const DEDUPE_S: i64 = 120;
+/// Bytes of a Frame-Id that is believed; Logplex sends 32 hex digits. A longer one is no Frame-Id.
+pub const FRAME_ID_BYTES: usize = 64;
+/// Labels of one request's query string.
+pub const LABELS: usize = 16;
+/// Bytes of one label's name or value.
+pub const LABEL_BYTES: usize = 256;
+/// Fields kept of one event.
+pub const FIELDS: usize = 256;
+/// Depth of a JSON body, outer braces counted.
+pub const JSON_DEPTH: usize = 32;
+/// Where a wrapped drain line's inner header may start.
+pub const WRAPPED_BYTES: usize = 512;
+/// Series of `weir_drain_events_total`; further drains count under `other`.
+pub const DRAIN_SERIES: usize = 1000;
+/// How often statistics that nobody seals are handed to the ledger.
+pub const TALLY_MS: i64 = 100;
+/// How long a `drop` sink may hold over half the slots before it is detached.
+pub const DETACH_AFTER_MS: i64 = 2000;
+/// From SIGTERM until what is left counts as dropped.
+pub const SHUTDOWN_S: u64 = 20;
+/// How long a half-closed syslog connection is read to its end.
+pub const LINGER_MS: u64 = 2000;
+/// How long what was numbered before a reload has to reach a sink that the reload removed.
+pub const REMOVED_S: u64 = 5;
+/// Quarantined bytes kept on disk; beyond it frames are counted only.
+pub const QUARANTINE_BYTES: u64 = 1 << 30;
+/// Files that one file sink holds open; the least recently used is finished first.
+pub const OPEN_FILES: usize = 256;

@@ -1,0 +1,1 @@
+//! Receivers: sockets in, batches out.
