@@ -12,11 +12,17 @@ pub mod outcome;
 // Pure: bytes, numbers and given times in, values out.
 pub mod encode;
 pub mod frame;
+pub mod gate;
+pub mod ring;
+pub mod feed;
+pub mod ledger;
+pub mod shard;
 pub mod parse;
 pub mod plan;
 pub mod tally;
 
 // Threads and I/O.
 pub mod deliver;
+pub mod telemetry;
 pub mod flow;
 pub mod receive;

@@ -74,6 +74,16 @@ pub struct Share {
     pub no_match: u64,
 }
 
+impl Share {
+    pub fn add(&mut self, other: &Share) {
+        self.admitted += other.admitted;
+        self.passed += other.passed;
+        self.filtered += other.filtered;
+        self.quarantined += other.quarantined;
+        self.no_match += other.no_match;
+    }
+}
+
 /// Figures of one listener that only a shard can count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Apart {
@@ -82,6 +92,16 @@ pub struct Apart {
     pub bad_time: u64,
     pub invalid_utf8: u64,
     pub no_match: u64,
+}
+
+impl Apart {
+    pub fn add(&mut self, other: &Apart) {
+        self.truncated += other.truncated;
+        self.lost_upstream += other.lost_upstream;
+        self.bad_time += other.bad_time;
+        self.invalid_utf8 += other.invalid_utf8;
+        self.no_match += other.no_match;
+    }
 }
 
 /// What a shard made of a batch.

@@ -44,7 +44,7 @@ pub struct Tally {
     /// Messages reported lost, by code.
     lost: Vec<u64>,
     drains: foldhash::HashMap<Box<[u8]>, u64>,
-    /// Nanoseconds that batches took, by stage: not part of the sequence's result.
+    /// Batches it covers.
     pub batches: u64,
 }
 

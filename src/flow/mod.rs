@@ -1,0 +1,435 @@
+//! The only locks and wake-ups around gate, ring and feed, which are plain `&mut self` types.
+//!
+//! Receivers fill slots and admit them (`Intake`); shards answer each batch with one outcome; the ledger and the sinks'
+//! threads take outcomes in number order. No lock is held while anything waits, but for the gate while it is shut: then
+//! admission stands still for the milliseconds that the shards need to finish what is queued.
+
+mod receipts;
+mod shards;
+mod sinks;
+mod slots;
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::{Receiver, Sender};
+use tokio::sync::OwnedSemaphorePermit;
+
+pub use self::sinks::{Opener, SinkSpec};
+pub use self::slots::Slot;
+pub use crate::gate::Admitted;
+
+use self::receipts::Receipts;
+use self::sinks::SinkState;
+use self::slots::Slots;
+use crate::batch::{Batch, ListenerId, Number};
+use crate::books::ListenerBooks;
+use crate::feed::SinkBooks;
+use crate::gate::Gate;
+use crate::ledger::Ledger;
+use crate::outcome::{Outcome, Parcel, Share};
+use crate::plan::Plan;
+use crate::ring::{Entry, ReaderId, Ring};
+use crate::telemetry::Stages;
+
+/// Microseconds since 1970.
+pub fn now_us() -> i64 {
+    match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => since.as_micros() as i64,
+        Err(before) => -(before.duration().as_micros() as i64),
+    }
+}
+
+/// A numbered batch on its way to a shard, with the plan that it sees.
+struct Work {
+    batch: Batch,
+    plan: Arc<Plan>,
+    permit: OwnedSemaphorePermit,
+    queued: Instant,
+}
+
+/// An outcome in the ring, with the slot's credit.
+struct Held {
+    outcome: Arc<Outcome>,
+    parcel_bytes: usize,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Entry for Held {
+    /// By output.
+    type Gap = Vec<Share>;
+
+    fn miss(&self, _: ReaderId, gap: &mut Vec<Share>) {
+        if gap.len() < self.outcome.shares.len() {
+            gap.resize(self.outcome.shares.len(), Share::default());
+        }
+        for (sum, share) in gap.iter_mut().zip(&self.outcome.shares) {
+            sum.add(share);
+        }
+    }
+}
+
+/// What the gate's lock guards.
+struct Admission {
+    gate: Gate,
+    plan: Arc<Plan>,
+    /// Taken away at the end: nothing is numbered after that.
+    work: Option<Sender<Work>>,
+}
+
+struct Shared {
+    admission: Mutex<Admission>,
+    slots: Slots,
+    ring: Mutex<Ring<Held>>,
+    /// The head has moved, or something else happened that readers should look at.
+    news: Condvar,
+    receipts: Mutex<Receipts>,
+    sinks: RwLock<Vec<Arc<SinkState>>>,
+    ledger: Mutex<Ledger>,
+    ledger_reader: ReaderId,
+    listeners: RwLock<Vec<Arc<ListenerBooks>>>,
+    spare_parcels: (Sender<Parcel>, Receiver<Parcel>),
+    /// Nothing more will be numbered.
+    ending: AtomicBool,
+    /// When what is left counts as dropped, microseconds since 1970.
+    deadline_us: AtomicI64,
+    stages: Stages,
+    quarantine: Mutex<Box<dyn FnMut(&[u8]) + Send>>,
+}
+
+/// Locks, also where a thread has panicked: such a panic ends the process anyway.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl Shared {
+    fn put(&self, outcome: Outcome, permit: OwnedSemaphorePermit) {
+        let parcel_bytes = outcome.parcels.iter().flatten().map(|parcel| parcel.held_bytes()).sum();
+        self.slots.hold_parcels(parcel_bytes);
+        let number = outcome.number;
+        let held = Held { outcome: Arc::new(outcome), parcel_bytes, _permit: permit };
+        if lock(&self.ring).put(number, held) {
+            self.news.notify_all();
+        }
+    }
+
+    /// The reader's next outcome, waiting for it at most `wait`.
+    fn next(&self, reader: ReaderId, wait: Duration) -> Option<Arc<Outcome>> {
+        let mut ring = lock(&self.ring);
+        if ring.is_at_head(reader) && !wait.is_zero() {
+            ring = self.news.wait_timeout(ring, wait).unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        }
+        ring.take(reader).map(|held| held.outcome.clone())
+    }
+
+    /// Lets go of all up to `mark`, and answers what waited for it.
+    fn release(&self, reader: ReaderId, mark: Number) {
+        let left = lock(&self.ring).release(reader, mark);
+        self.let_go(left);
+        self.settle_receipts();
+    }
+
+    /// Gives back what entries held.
+    fn let_go(&self, left: Vec<Held>) {
+        for held in left {
+            self.slots.free_parcels(held.parcel_bytes);
+            let Ok(outcome) = Arc::try_unwrap(held.outcome) else { continue };
+            for parcel in outcome.parcels.into_iter().flatten() {
+                if let Ok(parcel) = Arc::try_unwrap(parcel) {
+                    // A full pool means that there are enough.
+                    let _ = self.spare_parcels.0.try_send(parcel);
+                }
+            }
+        }
+    }
+
+    /// Answers the receipts up to the lowest mark of the `block` sinks.
+    fn settle_receipts(&self) {
+        let block: Vec<ReaderId> = self.read_sinks().iter().filter(|sink| sink.blocks()).map(|s| s.reader).collect();
+        if block.is_empty() {
+            return;
+        }
+        let lowest = lock(&self.ring).lowest_mark(&block);
+        if let Some(lowest) = lowest {
+            lock(&self.receipts).safe_up_to(lowest);
+        }
+    }
+
+    fn read_sinks(&self) -> Vec<Arc<SinkState>> {
+        self.sinks.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Waits until every numbered batch has its outcome. The caller holds the gate.
+    fn wait_for_head(&self, last: Number) {
+        let mut ring = lock(&self.ring);
+        while ring.head() < last {
+            ring = self.news.wait(ring).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+    }
+
+    fn is_past_deadline(&self) -> bool {
+        self.ending.load(Ordering::Acquire) && now_us() >= self.deadline_us.load(Ordering::Acquire)
+    }
+}
+
+/// What receivers see of the flow. Cheap to clone.
+#[derive(Clone)]
+pub struct Intake {
+    shared: Arc<Shared>,
+}
+
+impl Intake {
+    /// Waits for a slot, first come first served. Never fails; the caller sets the time limit.
+    pub async fn slot(&self) -> Slot {
+        self.shared.slots.take().await
+    }
+
+    /// A slot, if one is free and nobody waits for it.
+    pub fn try_slot(&self) -> Option<Slot> {
+        self.shared.slots.try_take()
+    }
+
+    /// Whether over half the slots are taken: then batches leave only when full or `BATCH_AGE_MS` old.
+    pub fn busy(&self) -> bool {
+        self.shared.slots.free() * 2 < self.shared.slots.count()
+    }
+
+    /// Numbers the batches, one after the other, and hands them to the shards. Takes microseconds, or milliseconds while
+    /// the gate is shut. Counts `admitted` and `duplicate`; the receiver has counted `received`.
+    pub fn admit(&self, group: Vec<Slot>) -> Admitted {
+        self.admit_at(group, None)
+    }
+
+    /// The same with a given receive time, for replay.
+    pub fn admit_at(&self, mut group: Vec<Slot>, received_us: Option<i64>) -> Admitted {
+        let shared = &*self.shared;
+        let mut admission = lock(&shared.admission);
+        let now = received_us.unwrap_or_else(now_us);
+        let Some(work) = admission.work.clone() else { return Admitted::default() };
+        let admitted = admission.gate.pass(group.iter_mut().map(|slot| &mut slot.batch), now);
+        let plan = admission.plan.clone();
+        for slot in group {
+            let next = Work { batch: slot.batch, plan: plan.clone(), permit: slot.permit, queued: Instant::now() };
+            work.send(next).expect("shards live as long as the gate is open");
+        }
+        drop(admission);
+        for &(listener, fresh, duplicate) in &admitted.frames {
+            let books = self.books(listener);
+            books.admitted.add(fresh);
+            books.duplicate.add(duplicate);
+        }
+        admitted
+    }
+
+    /// Resolves when every `block` sink has taken all up to `number`; at once where there is none.
+    pub async fn receipt(&self, number: Number) {
+        if !self.shared.read_sinks().iter().any(|sink| sink.blocks()) {
+            return;
+        }
+        let receipt = lock(&self.shared.receipts).wait_for(number);
+        if let Some(receipt) = receipt {
+            // The sender is dropped only with the flow itself.
+            let _ = receipt.await;
+        }
+    }
+
+    /// The figures of a listener.
+    pub fn books(&self, listener: ListenerId) -> Arc<ListenerBooks> {
+        self.shared.listeners.read().unwrap_or_else(std::sync::PoisonError::into_inner)[listener.0 as usize].clone()
+    }
+}
+
+/// What the flow is built with.
+pub struct Settings {
+    pub slots: usize,
+    /// Encoded bytes in flight above which no slot is given.
+    pub parcel_bytes: usize,
+    pub shards: usize,
+    /// Bytes that a batch holds.
+    pub batch_bytes: usize,
+    /// Takes quarantined frames, as records a line.
+    pub quarantine: Box<dyn FnMut(&[u8]) + Send>,
+}
+
+/// Gate, shards, ring, ledger and sinks, running.
+pub struct Flow {
+    shared: Arc<Shared>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+/// What is served of the flow at one moment.
+pub struct View {
+    /// The number up to which every outcome is there.
+    pub head: Number,
+    /// Number of the last batch that passed the gate.
+    pub last: Number,
+    pub slots: usize,
+    pub slots_free: usize,
+    pub sinks: Vec<SinkView>,
+    pub listeners: Vec<(String, Arc<ListenerBooks>)>,
+}
+
+/// What is served of one sink.
+pub struct SinkView {
+    pub name: String,
+    /// `attached` or `detached`.
+    pub state: &'static str,
+    pub books: SinkBooks,
+}
+
+impl Flow {
+    /// Starts shards and ledger; sinks are added by `change`.
+    pub fn start(settings: Settings, plan: Plan) -> std::io::Result<Flow> {
+        let mut ring = Ring::default();
+        let ledger_reader = ring.attach();
+        let (work, queue) = crossbeam_channel::bounded(settings.slots);
+        let plan = Arc::new(plan);
+        let shared = Arc::new(Shared {
+            listeners: RwLock::new(plan.listeners.iter().map(|_| Arc::default()).collect()),
+            admission: Mutex::new(Admission { gate: Gate::default(), plan, work: Some(work) }),
+            slots: Slots::new(settings.slots, settings.batch_bytes, settings.parcel_bytes),
+            ring: Mutex::new(ring),
+            news: Condvar::new(),
+            receipts: Mutex::new(Receipts::default()),
+            sinks: RwLock::new(Vec::new()),
+            ledger: Mutex::new(Ledger::default()),
+            ledger_reader,
+            spare_parcels: crossbeam_channel::bounded(settings.slots),
+            ending: AtomicBool::new(false),
+            deadline_us: AtomicI64::new(i64::MAX),
+            stages: Stages::default(),
+            quarantine: Mutex::new(settings.quarantine),
+        });
+        let mut threads = Vec::new();
+        for index in 0..settings.shards {
+            let (shared, queue) = (shared.clone(), queue.clone());
+            threads.push(spawn(format!("shard-{index}"), move || shards::run(&shared, &queue))?);
+        }
+        let for_ledger = shared.clone();
+        threads.push(spawn("ledger".into(), move || shards::keep_ledger(&for_ledger))?);
+        Ok(Flow { shared, threads })
+    }
+
+    pub fn intake(&self) -> Intake {
+        Intake { shared: self.shared.clone() }
+    }
+
+    pub fn stages(&self) -> &Stages {
+        &self.shared.stages
+    }
+
+    /// The plan in force.
+    pub fn plan(&self) -> Arc<Plan> {
+        lock(&self.shared.admission).plan.clone()
+    }
+
+    /// Reads the ledger.
+    pub fn ledger<T>(&self, read: impl FnOnce(&Ledger) -> T) -> T {
+        read(&lock(&self.shared.ledger))
+    }
+
+    /// Changes plan and sinks while the gate is shut: no batch sees two plans. Sinks named in `remove` get what was
+    /// numbered before for `REMOVED_S` more, in the background.
+    pub fn change(&self, plan: Plan, add: Vec<SinkSpec>, remove: &[String]) -> std::io::Result<()> {
+        let mut admission = lock(&self.shared.admission);
+        self.shared.wait_for_head(admission.gate.last());
+        {
+            let mut books = self.shared.listeners.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let len = plan.listeners.len();
+            books.resize_with(len.max(books.len()), Arc::default);
+        }
+        for sink in self.shared.read_sinks().iter().filter(|sink| remove.contains(&sink.name)) {
+            lock(&self.shared.ring).end_here(sink.reader);
+            sink.remove();
+        }
+        for spec in add {
+            let reader = lock(&self.shared.ring).attach();
+            let mark = lock(&self.shared.ring).mark(reader);
+            let state = Arc::new(SinkState::new(&spec, reader, mark));
+            self.shared.sinks.write().unwrap_or_else(std::sync::PoisonError::into_inner).push(state.clone());
+            let shared = self.shared.clone();
+            let name = format!("sink-{}", spec.name);
+            state.started(spawn(name, { let state = state.clone(); move || sinks::run(&shared, &state, spec) })?);
+        }
+        admission.plan = Arc::new(plan);
+        drop(admission);
+        self.shared.news.notify_all();
+        self.shared.settle_receipts();
+        Ok(())
+    }
+
+    /// Fresh batches hold at least this much from now on.
+    pub fn raise_batch_bytes(&self, bytes: usize) {
+        self.shared.slots.raise_batch_bytes(bytes);
+    }
+
+    /// Asks every sink to open its files anew.
+    pub fn reopen(&self) {
+        for sink in self.shared.read_sinks() {
+            sink.reopen();
+        }
+        self.shared.news.notify_all();
+    }
+
+    /// Ends everything: no admission, what is queued is processed and delivered until `deadline`, what is left then
+    /// counts as dropped. Returns whether all was delivered in time.
+    pub fn finish(&mut self, deadline: Duration) -> bool {
+        let last = {
+            let mut admission = lock(&self.shared.admission);
+            admission.work = None;
+            admission.gate.last()
+        };
+        self.shared.wait_for_head(last);
+        self.shared.deadline_us.store(now_us() + deadline.as_micros() as i64, Ordering::Release);
+        self.shared.ending.store(true, Ordering::Release);
+        self.shared.news.notify_all();
+        for sink in self.shared.read_sinks() {
+            sink.join();
+        }
+        for thread in self.threads.drain(..) {
+            // A panic in it has ended the process already.
+            let _ = thread.join();
+        }
+        let shutdown = crate::feed::reason::SHUTDOWN;
+        self.view().sinks.iter().all(|sink| !sink.books.dropped.contains_key(shutdown))
+    }
+
+    pub fn view(&self) -> View {
+        let (last, plan) = {
+            let admission = lock(&self.shared.admission);
+            (admission.gate.last(), admission.plan.clone())
+        };
+        let listeners = self.shared.listeners.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let named = plan.listeners.iter().zip(listeners.iter());
+        let listeners = named.map(|(listener, books)| (listener.name.to_string(), books.clone())).collect();
+        let sinks = self.shared.read_sinks();
+        let ring = lock(&self.shared.ring);
+        let head = ring.head();
+        let states: Vec<bool> = sinks.iter().map(|sink| sink.is_attached(&ring)).collect();
+        drop(ring);
+        let view = |(sink, attached): (&Arc<SinkState>, bool)| SinkView {
+            name: sink.name.clone(),
+            state: if attached { "attached" } else { "detached" },
+            books: sink.books(),
+        };
+        View {
+            head,
+            last,
+            slots: self.shared.slots.count(),
+            slots_free: self.shared.slots.free(),
+            sinks: sinks.iter().zip(states).map(view).collect(),
+            listeners,
+        }
+    }
+}
+
+/// Starts a named thread; a panic in it ends the process with exit code 1, since the books could not close any more.
+pub fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> std::io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new().name(name.clone()).spawn(move || {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+            tracing::error!(thread = name, "thread panicked; weir ends");
+            std::process::exit(1);
+        }
+    })
+}

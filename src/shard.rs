@@ -1,0 +1,313 @@
+//! A shard is a function of plan and batch: parse, match, tally, encode, into one `Outcome`.
+//!
+//! No clock, lock, channel or I/O inside; nothing is allocated an event once the buffers have grown. What it keeps
+//! from batch to batch is scratch and the open tally, so any shard may take any batch.
+
+use std::sync::Arc;
+
+use crate::batch::{Admission, Batch, Frame, ListenerId, Number, Run};
+use crate::encode::{self, Written};
+use crate::event::{Event, Flags, Texts};
+use crate::limits;
+use crate::outcome::{Apart, Outcome, Parcel, Row, Share, Word};
+use crate::parse::{self, Scratch, heroku};
+use crate::plan::{Drain, Format, OnNoMatch, Plan};
+use crate::tally::Tally;
+
+/// The caller-owned part of processing.
+#[derive(Default)]
+pub struct Shard {
+    scratch: Scratch,
+    id: Vec<u8>,
+    tally: Box<Tally>,
+    /// Receive time of the first batch of the open tally.
+    tally_since_us: Option<i64>,
+    /// Emptied parcels, to be filled again.
+    spare: Vec<Parcel>,
+}
+
+/// The last words a parcel was given, so that equal ones in a row are stored once.
+#[derive(Default)]
+struct LastWords {
+    drain: Word,
+    computer: Word,
+    listener: Word,
+}
+
+/// A parcel that is being filled.
+struct Filling {
+    format: Format,
+    rows: bool,
+    parcel: Parcel,
+    last: LastWords,
+}
+
+impl Shard {
+    /// Takes back an emptied parcel, whose buffers have grown already.
+    pub fn recycle(&mut self, mut parcel: Parcel) {
+        parcel.bytes.clear();
+        parcel.rows.clear();
+        parcel.words.clear();
+        parcel.events = 0;
+        self.spare.push(parcel);
+    }
+
+    /// What it would like to be given back: parcels that it has no spare for.
+    pub fn wants_parcels(&self, plan: &Plan) -> bool {
+        self.spare.len() < plan.outputs.len()
+    }
+
+    /// The open tally, if it holds anything.
+    pub fn take_tally(&mut self) -> Option<Box<Tally>> {
+        self.tally_since_us.take()?;
+        Some(std::mem::take(&mut self.tally))
+    }
+
+    /// Processes a batch. `out` is empty or of an earlier batch, and is overwritten.
+    pub fn process(&mut self, plan: &Plan, batch: &Batch, out: &mut Outcome) {
+        begin(plan, batch, out);
+        let mut fillings = self.open_parcels(plan, batch.number);
+        for run in &batch.runs {
+            let frames = match run.admission {
+                Admission::Duplicate => continue,
+                Admission::Admitted => batch.frames_of(run),
+                Admission::DuplicateButFirst { .. } => &batch.frames_of(run)[..1],
+            };
+            self.run(plan, batch, run, frames, &mut fillings, out);
+        }
+        self.close_parcels(fillings, out);
+        self.tally.batches += 1;
+        let since = *self.tally_since_us.get_or_insert(batch.received_us);
+        if batch.received_us - since >= limits::TALLY_MS * 1000 {
+            out.tally = self.take_tally();
+        }
+    }
+
+    fn open_parcels(&mut self, plan: &Plan, number: Number) -> Vec<Option<Filling>> {
+        let open = |(output, wanted): (usize, &crate::plan::Output)| {
+            let format = wanted.format?;
+            let mut parcel = self.spare.pop().unwrap_or_default();
+            (parcel.number, parcel.output) = (number, output);
+            Some(Filling { format, rows: wanted.rows, parcel, last: LastWords::default() })
+        };
+        plan.outputs.iter().enumerate().map(open).collect()
+    }
+
+    fn close_parcels(&mut self, fillings: Vec<Option<Filling>>, out: &mut Outcome) {
+        for filling in fillings {
+            let parcel = match filling {
+                Some(filling) if filling.parcel.events > 0 => Some(Arc::new(filling.parcel)),
+                Some(filling) => {
+                    self.recycle(filling.parcel);
+                    None
+                }
+                None => None,
+            };
+            out.parcels.push(parcel);
+        }
+    }
+
+    fn run(
+        &mut self,
+        plan: &Plan,
+        batch: &Batch,
+        run: &Run,
+        frames: &[Frame],
+        fillings: &mut [Option<Filling>],
+        out: &mut Outcome,
+    ) {
+        let listener = plan.listener(run.origin.listener);
+        let mut share = Share { admitted: frames.len() as u64, ..Share::default() };
+        let mut apart = Apart::default();
+        if listener.count_only {
+            share.filtered = share.admitted;
+            apart.truncated = frames.iter().filter(|frame| frame.truncated).count() as u64;
+            finish_run(run.origin.listener, &share, &apart, out);
+            return;
+        }
+        for (place, &frame) in frames.iter().enumerate() {
+            let event = parse::event(plan, batch, run, frame, &mut self.scratch);
+            let texts = Texts { batch: batch.bytes(), made: &self.scratch.made };
+            count_flags(&event, &mut apart);
+            if self.scratch.no_match {
+                apart.no_match += 1;
+            }
+            let known_lost = match run.admission {
+                Admission::DuplicateButFirst { known } => known,
+                _ => 0,
+            };
+            apart.lost_upstream += count(&mut self.tally, run.origin.listener, &event, texts, &self.scratch, known_lost);
+            if self.scratch.no_match && listener.on_no_match != OnNoMatch::Accept {
+                if listener.on_no_match == OnNoMatch::Drop {
+                    share.no_match += 1;
+                } else {
+                    share.quarantined += 1;
+                    quarantine(event.received_us, run, texts.get(event.frame), &mut out.quarantine);
+                }
+                continue;
+            }
+            share.passed += 1;
+            self.id.clear();
+            encode::id(plan, batch, run, run.first + place as u32, &mut self.id);
+            let drain = drain_of(plan, texts.get(event.drain));
+            let written =
+                Written { plan, run, event: &event, texts, fields: &self.scratch.fields, drain, id: &self.id };
+            for filling in fillings.iter_mut().flatten() {
+                filling.add(&written, &listener.name);
+            }
+        }
+        finish_run(run.origin.listener, &share, &apart, out);
+    }
+}
+
+/// Prepares `out` for the batch.
+fn begin(plan: &Plan, batch: &Batch, out: &mut Outcome) {
+    out.number = batch.number;
+    out.received_us = batch.received_us;
+    out.parcels.clear();
+    out.shares.clear();
+    out.shares.resize(plan.outputs.len(), Share::default());
+    out.apart.clear();
+    out.tally = None;
+    out.quarantine.clear();
+}
+
+/// The outcome of a batch that could not be processed: all its admitted frames are quarantined for every output.
+pub fn quarantined(plan: &Plan, batch: &Batch) -> Outcome {
+    let mut out = Outcome::default();
+    begin(plan, batch, &mut out);
+    out.parcels.resize(plan.outputs.len(), None);
+    for run in &batch.runs {
+        let frames = match run.admission {
+            Admission::Duplicate => continue,
+            Admission::Admitted => batch.frames_of(run),
+            Admission::DuplicateButFirst { .. } => &batch.frames_of(run)[..1],
+        };
+        for frame in frames {
+            let raw = &batch.bytes()[frame.span().start()..frame.span().end()];
+            quarantine(run.received_us.unwrap_or(batch.received_us), run, raw, &mut out.quarantine);
+        }
+        let n = frames.len() as u64;
+        finish_run(
+            run.origin.listener,
+            &Share { admitted: n, quarantined: n, ..Share::default() },
+            &Apart::default(),
+            &mut out,
+        );
+    }
+    out
+}
+
+/// Enters a run's figures: the same share for every output, since nothing filters yet.
+fn finish_run(listener: ListenerId, share: &Share, apart: &Apart, out: &mut Outcome) {
+    for sum in &mut out.shares {
+        sum.add(share);
+    }
+    match out.apart.iter_mut().find(|(id, _)| *id == listener) {
+        Some((_, sum)) => sum.add(apart),
+        None => out.apart.push((listener, *apart)),
+    }
+}
+
+fn count_flags(event: &Event, apart: &mut Apart) {
+    apart.truncated += u64::from(event.flags.has(Flags::TRUNCATED));
+    apart.bad_time += u64::from(event.flags.has(Flags::BAD_TIME));
+    apart.invalid_utf8 += u64::from(event.flags.has(Flags::INVALID_UTF8));
+}
+
+/// Adds the event to the statistics; returns how many messages it reports lost that were not told before.
+fn count(
+    tally: &mut Tally,
+    listener: ListenerId,
+    event: &Event,
+    texts: Texts,
+    scratch: &Scratch,
+    known_lost: u64,
+) -> u64 {
+    tally.event(listener, event.kind, event.severity);
+    if !event.drain.is_empty() {
+        tally.drain(texts.get(event.drain));
+    }
+    match event.kind {
+        heroku::ROUTER => {
+            let code = scratch.text(heroku::CODE, texts).unwrap_or(b"");
+            tally.router(scratch.int(heroku::STATUS, texts).unwrap_or(0), code);
+            0
+        }
+        heroku::UPSTREAM_LOSS => {
+            let lost = scratch.int(heroku::LOST, texts).unwrap_or(0).saturating_sub(known_lost);
+            tally.lost(scratch.text(heroku::CODE, texts).unwrap_or(b""), lost);
+            lost
+        }
+        _ => 0,
+    }
+}
+
+fn drain_of<'p>(plan: &'p Plan, token: &[u8]) -> Option<&'p Drain> {
+    if plan.drains.is_empty() || token.is_empty() {
+        return None;
+    }
+    plan.drains.get(std::str::from_utf8(token).ok()?)
+}
+
+impl Filling {
+    fn add(&mut self, written: &Written, listener: &str) {
+        match self.format {
+            Format::Ndjson => encode::json::write(written, &mut self.parcel.bytes),
+            Format::EventTracker => encode::eventtracker::write(written, &mut self.parcel.bytes),
+        }
+        self.parcel.events += 1;
+        if !self.rows {
+            return;
+        }
+        let words = &mut self.parcel.words;
+        let id = push_word(words, written.id);
+        self.last.drain = same_word(words, self.last.drain, written.texts.get(written.event.drain));
+        self.last.computer = same_word(words, self.last.computer, written.computer().unwrap_or("").as_bytes());
+        self.last.listener = same_word(words, self.last.listener, listener.as_bytes());
+        self.parcel.rows.push(Row {
+            end: self.parcel.bytes.len() as u32,
+            id,
+            drain: self.last.drain,
+            computer: self.last.computer,
+            listener: self.last.listener,
+            kind: written.event.kind,
+            received_us: written.event.received_us,
+        });
+    }
+}
+
+fn push_word(words: &mut Vec<u8>, text: &[u8]) -> Word {
+    let at = words.len() as u32;
+    words.extend_from_slice(text);
+    Word { at, len: text.len() as u32 }
+}
+
+/// The last word again if it is the same text, else a new one.
+fn same_word(words: &mut Vec<u8>, last: Word, text: &[u8]) -> Word {
+    match &words[last.at as usize..(last.at + last.len) as usize] == text {
+        true => last,
+        false => push_word(words, text),
+    }
+}
+
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// Appends a frame as a record that `replay --framing records` reads again.
+fn quarantine(received_us: i64, run: &Run, raw: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"received":""#);
+    parse::time::write_rfc3339(received_us, out);
+    out.push(b'"');
+    if let Some(peer) = run.origin.peer {
+        out.extend_from_slice(format!(r#","peer":"{peer}""#).as_bytes());
+    }
+    out.extend_from_slice(br#","raw_base64":""#);
+    for chunk in raw.chunks(3) {
+        let word = chunk.iter().fold(0u32, |word, &byte| word << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            let digit = BASE64[(word >> (18 - 6 * place)) as usize & 63];
+            out.push(if place <= chunk.len() { digit } else { b'=' });
+        }
+    }
+    out.extend_from_slice(b"\"}\n");
+}
