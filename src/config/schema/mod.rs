@@ -1,0 +1,145 @@
+//! Every key of a pipeline file, once: name, meaning, shape, range and default.
+//!
+//! The reader takes ranges, choices and defaults from here, the hints their names and examples, and
+//! `weir schema pipeline` is printed from the same tables. A key that is not here is unknown; a key that is here is
+//! read, which a test proves for each.
+//!
+//! Deliberately absent: what spans several keys (ports that clash, names that repeat), which is in `check`.
+
+mod event;
+mod json;
+mod keys;
+
+pub use event::event;
+pub use json::pipeline;
+pub(super) use keys::{FILE_SINK, KINDS, LISTENER, PIPELINE, SINK};
+pub(super) use keys::{
+    DEVICE_ID, DEVICE_RULE, DRAIN, KAFKA_SINK, KAFKA_TLS, LIMITS, LISTENER_TLS, LOG, ROTATE, SASL,
+};
+
+/// A mapping with a fixed set of keys.
+pub(super) struct Section {
+    /// How messages call it, with an article where it is one of several.
+    pub name: &'static str,
+    pub keys: &'static [&'static [Key]],
+    /// Keys that a later version will have.
+    pub later: &'static [&'static str],
+}
+
+/// One key of a section.
+pub(super) struct Key {
+    pub name: &'static str,
+    /// What it says, for the schema.
+    pub what: &'static str,
+    pub shape: Shape,
+    /// A valid value, as it would be written.
+    pub example: &'static str,
+    pub presence: Presence,
+}
+
+pub(super) enum Presence {
+    Required,
+    /// May be left out; there is then no value.
+    Optional,
+    /// May be left out; this text is then read in its place.
+    Default(&'static str),
+}
+
+/// What a value has to look like.
+pub(super) enum Shape {
+    /// This text and no other.
+    Exactly(&'static str),
+    Text,
+    /// One to 64 of `[A-Za-z0-9._-]`.
+    Name,
+    Secret,
+    /// `true` or `false`.
+    Flag,
+    Whole { min: u64, max: u64, word: Option<&'static str> },
+    /// Bytes.
+    Size { min: u64, max: u64, word: Option<&'static str> },
+    /// Milliseconds.
+    Duration { min: u64, max: u64, word: Option<&'static str> },
+    Choice(&'static [&'static str]),
+    /// `IP:PORT`.
+    Address,
+    /// `HOST:PORT`.
+    Broker,
+    /// A network, an address or a preset.
+    Network,
+    /// An offset or an IANA name.
+    Zone,
+    Pattern,
+    Path,
+    Topic,
+    List { of: &'static Shape, max: usize },
+    Map { of: &'static Shape, max: usize },
+    Section(&'static Section),
+    /// A sink, whose keys depend on `kind`.
+    Sink,
+}
+
+impl Section {
+    /// Returns the key called `name`.
+    pub fn key(&self, name: &str) -> Option<&'static Key> {
+        self.all().find(|key| key.name == name)
+    }
+
+    /// Returns all keys, in the order of the tables.
+    pub fn all(&self) -> impl Iterator<Item = &'static Key> + use<> {
+        self.keys.iter().flat_map(|keys| keys.iter())
+    }
+}
+
+/// Returns the candidate nearest to `name` by edit distance, if one is near enough to have been meant.
+pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let distance_max = (name.chars().count() / 3).max(1);
+    let scored = candidates.into_iter().map(|candidate| (edits(name, candidate), candidate));
+    scored.filter(|(distance, _)| *distance <= distance_max).min_by_key(|(distance, _)| *distance).map(|(_, c)| c)
+}
+
+/// Counts insertions, deletions, replacements and swaps of neighbours between two words, ignoring case.
+fn edits(a: &str, b: &str) -> usize {
+    let lower = |text: &str| text.chars().map(|c| c.to_ascii_lowercase()).collect::<Vec<char>>();
+    let (a, b) = (lower(a), lower(b));
+    // A word of the file may be long; what is this much longer than any key cannot be near one.
+    if a.len().abs_diff(b.len()) > 8 {
+        return usize::MAX;
+    }
+    let mut older: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for i in 0..a.len() {
+        let mut row = vec![i + 1];
+        for j in 0..b.len() {
+            let replace = above[j] + usize::from(a[i] != b[j]);
+            let mut best = replace.min(above[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
+                best = best.min(older[j - 1] + 1);
+            }
+            row.push(best);
+        }
+        older = std::mem::replace(&mut above, row);
+    }
+    above[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_near() {
+        let names = ["listeners", "sinks", "drains", "slots", "bind"];
+        for (name, near) in [
+            ("listener", Some("listeners")),
+            ("lisetners", Some("listeners")),
+            ("Sinks", Some("sinks")),
+            ("bidn", Some("bind")),
+            ("bnd", Some("bind")),
+            ("outputs", None),
+            ("x", None),
+        ] {
+            assert_eq!(nearest(name, names), near, "{name}");
+        }
+    }
+}
