@@ -273,7 +273,7 @@ pub struct View {
 /// What is served of one sink.
 pub struct SinkView {
     pub name: String,
-    /// `attached` or `detached`.
+    /// `attached`, `detached` or `removed`.
     pub state: &'static str,
     pub books: SinkBooks,
 }
@@ -337,7 +337,8 @@ impl Flow {
         {
             let mut books = self.shared.listeners.write().unwrap_or_else(std::sync::PoisonError::into_inner);
             let len = plan.listeners.len();
-            books.resize_with(len.max(books.len()), Arc::default);
+            let len = len.max(books.len());
+            books.resize_with(len, Arc::default);
         }
         for sink in self.shared.read_sinks().iter().filter(|sink| remove.contains(&sink.name)) {
             lock(&self.shared.ring).end_here(sink.reader);
@@ -406,11 +407,11 @@ impl Flow {
         let sinks = self.shared.read_sinks();
         let ring = lock(&self.shared.ring);
         let head = ring.head();
-        let states: Vec<bool> = sinks.iter().map(|sink| sink.is_attached(&ring)).collect();
+        let states: Vec<&'static str> = sinks.iter().map(|sink| sink.status(&ring)).collect();
         drop(ring);
-        let view = |(sink, attached): (&Arc<SinkState>, bool)| SinkView {
+        let view = |(sink, state): (&Arc<SinkState>, &'static str)| SinkView {
             name: sink.name.clone(),
-            state: if attached { "attached" } else { "detached" },
+            state,
             books: sink.books(),
         };
         View {

@@ -72,8 +72,15 @@ impl SinkState {
         lock(&self.feed).books.clone()
     }
 
-    pub fn is_attached(&self, ring: &Ring<Held>) -> bool {
-        !self.gone.load(Ordering::Acquire) && ring.is_attached(self.reader)
+    /// `attached`, `detached` (it misses what passes) or `removed` (by a reload).
+    pub fn status(&self, ring: &Ring<Held>) -> &'static str {
+        if self.is_removed() {
+            "removed"
+        } else if self.gone.load(Ordering::Acquire) || ring.is_attached(self.reader) {
+            "attached"
+        } else {
+            "detached"
+        }
     }
 
     /// Gives it `REMOVED_S` to end.

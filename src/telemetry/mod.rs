@@ -1,5 +1,9 @@
-//! What weir says about itself: metrics, books, logs.
+//! What weir says about itself: metrics, books, logs, and the two addresses that serve them.
 
+pub mod books;
+pub mod log;
+pub mod metrics;
+pub mod serve;
 mod stages;
 
 pub use stages::Stages;

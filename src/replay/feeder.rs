@@ -1,0 +1,244 @@
+//! From framed lines to numbered batches, by the clock of the replay.
+
+use std::sync::Arc;
+
+use super::clock::Clock;
+use super::input::{Line, RecordHead, Taker};
+use super::{Progress, ReceivedAt};
+use crate::batch::{Batch, Form, Identity, ListenerId, Origin};
+use crate::event::Span;
+use crate::flow::{Intake, Slot};
+use crate::limits;
+use crate::parse::syslog;
+use jiff::tz::TimeZone;
+
+/// The only listener of a replay.
+pub const LISTENER: ListenerId = ListenerId(0);
+/// A batch is cut when the clock has moved by so much.
+const CUT_US: i64 = 1_000_000;
+/// A time without a year is read near another one; a day's difference never changes the year that is nearest.
+const NEAR_US: i64 = 86_400_000_000;
+/// Lines without a time wait for the next time behind the last; more than this do not.
+const WAITING_BYTES: usize = 1 << 20;
+
+/// A line that waits for its clock.
+struct Waiting {
+    start: usize,
+    end: usize,
+    truncated: bool,
+    offset: u64,
+    near_us: i64,
+    timed: bool,
+    record: Option<RecordHead>,
+}
+
+/// What the lines of a run have in common.
+#[derive(Clone, PartialEq)]
+struct Common {
+    origin: Arc<Origin>,
+    received_us: Option<i64>,
+    near_us: i64,
+}
+
+pub struct Feeder {
+    intake: Intake,
+    /// Waits for slots.
+    runtime: tokio::runtime::Runtime,
+    slot: Option<Slot>,
+    /// Of the run that is open in the slot.
+    open: Option<Common>,
+    /// The clock when the slot's first line came.
+    slot_since_us: i64,
+    clock: Clock,
+    waiting: Vec<Waiting>,
+    /// Bytes of the waiting lines.
+    bytes: Vec<u8>,
+    /// Time of the first waiting line.
+    waiting_time_us: i64,
+    received: ReceivedAt,
+    zone: TimeZone,
+    origin: Arc<Origin>,
+    /// Place of the input among the arguments, from 1.
+    file: u32,
+    modified_us: i64,
+    pub progress: Progress,
+}
+
+/// An origin of the replay's listener.
+fn origin(form: Form, peer: Option<std::net::IpAddr>) -> Arc<Origin> {
+    Arc::new(Origin {
+        listener: LISTENER,
+        peer,
+        peer_name: None,
+        token: None,
+        user: None,
+        labels: Vec::new(),
+        logplex: false,
+        form,
+    })
+}
+
+impl Feeder {
+    pub fn new(intake: Intake, received: ReceivedAt, zone: TimeZone, progress: Progress) -> std::io::Result<Feeder> {
+        Ok(Feeder {
+            intake,
+            runtime: tokio::runtime::Builder::new_current_thread().build()?,
+            slot: None,
+            open: None,
+            slot_since_us: 0,
+            clock: Clock::default(),
+            waiting: Vec::new(),
+            bytes: Vec::new(),
+            waiting_time_us: 0,
+            received,
+            zone,
+            origin: origin(Form::Syslog, None),
+            file: 0,
+            modified_us: 0,
+            progress,
+        })
+    }
+
+    /// The next input begins.
+    pub fn begin(&mut self, form: Form, modified_us: i64) {
+        self.close_run();
+        self.file += 1;
+        self.origin = origin(form, None);
+        self.modified_us = modified_us;
+    }
+
+    /// All inputs have ended.
+    pub fn end(&mut self) {
+        self.resolve(None);
+        self.dispatch();
+    }
+
+    /// What times without a year are near to.
+    fn near_us(&self) -> i64 {
+        match self.clock.now_us() {
+            0 => self.modified_us,
+            now => now,
+        }
+    }
+
+    /// Gives the waiting lines their clock, now that the time of the next line that has one is known.
+    fn resolve(&mut self, next_us: Option<i64>) {
+        let Some(first) = self.waiting.first() else { return };
+        if first.timed {
+            self.clock.take(self.waiting_time_us, next_us);
+        }
+        let (waiting, bytes) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.bytes));
+        for line in &waiting {
+            self.append(line, &bytes[line.start..line.end]);
+        }
+        (self.waiting, self.bytes) = (waiting, bytes);
+        self.waiting.clear();
+        self.bytes.clear();
+    }
+
+    /// Appends a line whose clock is known to the open batch.
+    fn append(&mut self, line: &Waiting, bytes: &[u8]) {
+        let now = self.clock.now_us();
+        let is_full = |batch: &Batch| batch.frames.len() >= limits::BATCH_FRAMES || batch.room() < bytes.len();
+        if self.slot.as_ref().is_some_and(|slot| is_full(&slot.batch) || now - self.slot_since_us >= CUT_US) {
+            self.dispatch();
+        }
+        if self.slot.is_none() {
+            self.slot = Some(self.runtime.block_on(self.intake.slot()));
+            self.slot_since_us = now;
+        }
+        let common = self.common(line);
+        if self.open.as_ref() != Some(&common) {
+            self.close_run();
+            self.open = Some(common);
+        }
+        let batch = &mut self.slot.as_mut().expect("just taken").batch;
+        let at = batch.append(bytes);
+        batch.push_frame(at, bytes.len(), line.truncated);
+        batch.offsets.push(line.offset);
+    }
+
+    /// What the line's run says. A run goes on where it makes no difference to the line.
+    fn common(&self, line: &Waiting) -> Common {
+        let received_us = match (self.received, &line.record) {
+            (ReceivedAt::At(at), _) => Some(at),
+            (ReceivedAt::Now, _) => None,
+            (ReceivedAt::Own, Some(RecordHead { received_us: Some(at), .. })) => Some(*at),
+            (ReceivedAt::Own, _) => match &self.open {
+                Some(open) if line.timed && open.received_us.is_some() => open.received_us,
+                _ => Some(self.clock.now_us()),
+            },
+        };
+        let near_us = match &self.open {
+            Some(open) if (open.near_us - line.near_us).abs() < NEAR_US => open.near_us,
+            _ => line.near_us,
+        };
+        let origin = match line.record.as_ref().and_then(|record| record.peer) {
+            None => self.origin.clone(),
+            Some(peer) => match &self.open {
+                Some(open) if open.origin.peer == Some(peer) => open.origin.clone(),
+                _ => origin(self.origin.form, Some(peer)),
+            },
+        };
+        Common { origin, received_us, near_us }
+    }
+
+    fn close_run(&mut self) {
+        let (Some(slot), Some(open)) = (&mut self.slot, self.open.take()) else { return };
+        if slot.batch.close_run(&open.origin, Identity::File { file: self.file }) > 0 {
+            let run = slot.batch.runs.last_mut().expect("just closed");
+            (run.received_us, run.near_us) = (open.received_us, Some(open.near_us));
+        }
+    }
+
+    fn dispatch(&mut self) {
+        self.close_run();
+        let Some(slot) = self.slot.take() else { return };
+        let books = self.intake.books(LISTENER);
+        books.received.add(slot.batch.frames.len() as u64);
+        self.progress.events += slot.batch.frames.len() as u64;
+        let at = match self.received {
+            ReceivedAt::Now => None,
+            ReceivedAt::Own | ReceivedAt::At(_) => Some(self.clock.now_us()),
+        };
+        self.intake.admit_at(vec![slot], at);
+    }
+}
+
+impl Taker for Feeder {
+    fn line(&mut self, line: Line<'_>) {
+        let near_us = self.near_us();
+        let tail = self.origin.form == Form::SyslogOrTail;
+        let own = line.record.and_then(|record| record.received_us);
+        let time_us = own.or_else(|| {
+            let frame = Span::of(0, line.bytes.len());
+            syslog::header(line.bytes, frame, tail, near_us, &self.zone)?.time_us
+        });
+        if let Some(time_us) = time_us {
+            // A record's own receive time is not capped by the next one's.
+            let next_us = if own.is_some() { None } else { Some(time_us) };
+            self.resolve(next_us);
+            self.waiting_time_us = time_us;
+        } else if self.bytes.len() > WAITING_BYTES {
+            self.resolve(None);
+        }
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(line.bytes);
+        self.waiting.push(Waiting {
+            start,
+            end: self.bytes.len(),
+            truncated: line.truncated,
+            offset: line.offset,
+            near_us,
+            timed: time_us.is_some(),
+            record: line.record.cloned(),
+        });
+        if self.waiting.len() == 1 && time_us.is_none() {
+            self.resolve(None);
+        }
+    }
+
+    fn progress(&mut self, bytes: u64) {
+        self.progress.show(bytes);
+    }
+}

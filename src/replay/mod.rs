@@ -1,0 +1,181 @@
+//! `weir replay`: the same shards over files or standard input, events in input order.
+//!
+//! Nothing here reads the clock of the machine unless told to, so two runs over the same input give the same bytes.
+
+mod clock;
+mod feeder;
+pub mod input;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use self::feeder::{Feeder, LISTENER};
+use self::input::{Input, InputFraming};
+use crate::batch::{Batch, Form};
+use crate::config::Pipeline;
+use crate::deliver::stdout;
+use crate::feed::WhenFull;
+use crate::flow::{Flow, Settings, SinkSpec};
+use crate::plan::{Format, Plan, Received};
+use crate::run::compile;
+use crate::telemetry::books::Books;
+
+/// What `received` says on the events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceivedAt {
+    /// The event's own time, or the record's `received`.
+    Own,
+    Now,
+    /// Microseconds since 1970.
+    At(i64),
+}
+
+/// What to replay and how.
+#[derive(Debug)]
+pub struct Options {
+    /// Files; `-` is standard input.
+    pub inputs: Vec<PathBuf>,
+    pub pipeline: Pipeline,
+    pub framing: InputFraming,
+    /// `None` counts only.
+    pub format: Option<Format>,
+    /// Standard output if absent.
+    pub out: Option<PathBuf>,
+    pub received: ReceivedAt,
+    pub drain: Option<String>,
+    pub computer: Option<String>,
+}
+
+/// Progress on a terminal, twice a second.
+pub struct Progress {
+    pub events: u64,
+    total: Option<u64>,
+    before: u64,
+    shown: Option<Instant>,
+    started: Instant,
+}
+
+impl Progress {
+    fn new(total: Option<u64>) -> Progress {
+        let shown = io::stderr().is_terminal().then(Instant::now);
+        Progress { events: 0, total, before: 0, shown, started: Instant::now() }
+    }
+
+    fn show(&mut self, bytes: u64) {
+        let Some(shown) = self.shown else { return };
+        if shown.elapsed() < Duration::from_millis(500) {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        let done = self.before + bytes;
+        let mib = done as f64 / f64::from(1 << 20);
+        let share = match self.total {
+            Some(total) if total > 0 => format!(" {:3.0} %", 100.0 * done as f64 / total as f64),
+            _ => String::new(),
+        };
+        eprint!("\r\x1b[K{}{share} {mib:.0} MiB, {} events", bar(done, self.total), self.events);
+    }
+
+    fn clear(&self) {
+        if self.shown.is_some() {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+fn bar(done: u64, total: Option<u64>) -> String {
+    let Some(total) = total.filter(|total| *total > 0) else { return String::new() };
+    let filled = (20 * done.min(total) / total) as usize;
+    format!("[{}{}]", "#".repeat(filled), ".".repeat(20 - filled))
+}
+
+/// Replays; prints a summary to standard error. The books are the caller's to print, as the last line.
+pub fn run(options: Options) -> io::Result<Books> {
+    let inputs = match options.inputs.is_empty() {
+        true => vec![PathBuf::from("-")],
+        false => options.inputs.clone(),
+    };
+    // Every file is looked at before the first is read: a typing error shows at once.
+    let mut opened = Vec::new();
+    for path in &inputs {
+        opened.push((path, Input::open(path)?));
+    }
+    let frame_bytes = options.pipeline.listeners.iter().map(|listener| listener.limits.frame_bytes).max();
+    let frame_bytes = frame_bytes.unwrap_or(input::FRAME_BYTES);
+    let plan = plan(&options);
+    let zone = plan.listener(LISTENER).time_zone.clone();
+    let mut flow = start(&options, plan, frame_bytes)?;
+    let total = opened.iter().map(|(_, input)| input.size).sum();
+    let mut feeder = Feeder::new(flow.intake(), options.received, zone, Progress::new(total))?;
+    let form = match options.framing {
+        InputFraming::Auto | InputFraming::Newline => Form::SyslogOrTail,
+        InputFraming::Octet | InputFraming::LogplexBody | InputFraming::Records => Form::Syslog,
+    };
+    let books = flow.intake().books(LISTENER);
+    for (path, mut input) in opened {
+        feeder.begin(form, input.modified_us);
+        let read = input::read(path, &mut input, options.framing, frame_bytes, &mut feeder)?;
+        books.bytes.add(read.bytes);
+        books.garbage_bytes.add(read.garbage_bytes);
+        feeder.progress.before += read.bytes;
+    }
+    feeder.end();
+    flow.finish(Duration::from_secs(u64::MAX >> 24));
+    feeder.progress.clear();
+    summarize(&feeder.progress)?;
+    Ok(Books::of(&flow))
+}
+
+fn summarize(progress: &Progress) -> io::Result<()> {
+    let seconds = progress.started.elapsed().as_secs_f64();
+    let mib = progress.before as f64 / f64::from(1 << 20);
+    let events = progress.events;
+    writeln!(io::stderr(), "replayed {events} events, {mib:.1} MiB in {seconds:.2} s")
+}
+
+/// The pipeline's plan with `replay` as its only listener.
+fn plan(options: &Options) -> Plan {
+    let mut plan = compile::plan(&options.pipeline, "replay".into());
+    let mut listener = compile::replay_listener(&options.pipeline);
+    listener.name = "replay".into();
+    plan.listeners = vec![listener.into()];
+    plan.received = match options.received {
+        ReceivedAt::Own => Received::Event,
+        ReceivedAt::Now | ReceivedAt::At(_) => Received::Arrival,
+    };
+    plan.default_drain = options.drain.as_deref().map(Into::into);
+    plan.default_computer = options.computer.as_deref().map(Into::into);
+    plan.outputs = compile::outputs(options.format.map(|format| (format, false)));
+    plan
+}
+
+fn start(options: &Options, plan: Plan, frame_bytes: usize) -> io::Result<Flow> {
+    let pipeline = &options.pipeline;
+    let settings = Settings {
+        slots: pipeline.slots,
+        parcel_bytes: pipeline.parcel_bytes,
+        shards: compile::threads(pipeline),
+        batch_bytes: Batch::capacity_for(frame_bytes),
+        quarantine: Box::new(|_| {}),
+    };
+    let outputs = plan.outputs.clone();
+    let flow = Flow::start(settings, plan)?;
+    let sink = match &options.out {
+        _ if options.format.is_none() => crate::deliver::blackhole::open_plain(),
+        None => stdout::to_stdout()?,
+        Some(path) => stdout::to_file(path)?,
+    };
+    let spec = SinkSpec {
+        name: "out".into(),
+        when_full: WhenFull::Block,
+        output: compile::output_index(options.format),
+        sink,
+        open: Box::new(|| Err(io::Error::other("a block sink is opened once"))),
+        dead_letters: Box::new(|_| {}),
+    };
+    let mut plan = (*flow.plan()).clone();
+    plan.outputs = outputs;
+    flow.change(plan, vec![spec], &[])?;
+    Ok(flow)
+}
