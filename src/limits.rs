@@ -54,7 +54,7 @@ pub const LABEL_BYTES: usize = 256;
 pub const FIELDS: usize = 256;
 /// Depth of a JSON body, outer braces counted.
 pub const JSON_DEPTH: usize = 32;
-/// Where a wrapped drain line's inner header may start.
+/// Within so many bytes a wrapped drain line has its inner header, up to the token.
 pub const WRAPPED_BYTES: usize = 512;
 /// Series of `weir_drain_events_total`; further drains count under `other`.
 pub const DRAIN_SERIES: usize = 1000;

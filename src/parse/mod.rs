@@ -7,7 +7,9 @@ pub mod device;
 pub mod heroku;
 pub mod json;
 pub mod logfmt;
+pub mod sd;
 pub mod syslog;
+pub mod time;
 
 use crate::batch::{Batch, Frame, Run};
 use crate::event::{Event, Field};
