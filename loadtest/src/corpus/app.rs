@@ -56,7 +56,7 @@ pub(super) fn text(app: &App, rng: &mut Rng) -> Template {
             "  Parameters: {{\"utf8\"=>\"\u{2713}\", \"token\"=>\"[FILTERED]\", \"id\"=>\"{}\"}}",
             rng.below(99_999)
         ),
-        5 => {
+        5 | 19 => {
             let (ip, method, path) = (address(rng), rng.pick(METHODS), path(rng));
             format!(
                 "{ip} - - [22/Nov/2026:09:51:24 +0000] \"{method} {path} HTTP/1.1\" 200 {} \"https://{}/\" \
@@ -65,7 +65,7 @@ pub(super) fn text(app: &App, rng: &mut Rng) -> Template {
                 app.host
             )
         }
-        6 => format!(
+        6 | 18 => format!(
             "SELECT \"{noun}s\".\"id\", \"{noun}s\".\"state\", \"{noun}s\".\"updated_at\" FROM \"{noun}s\" INNER JOIN \
              \"accounts\" ON \"accounts\".\"id\" = \"{noun}s\".\"account_id\" WHERE \"{noun}s\".\"id\" = {} AND \
              \"accounts\".\"deleted_at\" IS NULL ORDER BY \"{noun}s\".\"updated_at\" DESC LIMIT 25 ({ms}.3ms)",
@@ -90,17 +90,28 @@ pub(super) fn text(app: &App, rng: &mut Rng) -> Template {
         11 => format!(
             "\u{dc}berweisung f\u{fc}r Fran\u{e7}ois best\u{e4}tigt: {ms},50 \u{20ac} \u{2013} \u{6ce8}\u{6587} #{ms}"
         ),
-        12 | 13 => format!("{noun} {verb}"),
-        14 | 15 => format!("Cache hit: {noun}/{}", rng.below(99_999)),
+        12 => format!("{noun} {verb}"),
+        13 => parameters(rng),
+        14 => format!("Cache hit: {noun}/{}", rng.below(99_999)),
         16 => format!("- {noun} {verb}: {} rows", rng.below(500)),
         17 => format!("\t{noun}.{verb} (app/models/{noun}.rb:{})", 1 + rng.below(400)),
-        18 => format!("[{noun}] job {} {verb} in {ms}ms, 0 left", rng.below(1_000_000)),
+        15 => format!("[{noun}] job {} {verb} in {ms}ms, 0 left", rng.below(1_000_000)),
         _ => format!("GC pause {}.{}ms", rng.below(30), rng.below(10)),
     };
     if rng.one_in(8) && !text.contains(UUID_SLOT) && severity == "info" {
         text = format!("[{UUID_SLOT}] {text}");
     }
     line(app, rng, Class::Text, text).severity(severity)
+}
+
+/// One of the long lines: what a form sent.
+fn parameters(rng: &mut Rng) -> String {
+    let rows: Vec<String> = (0..4 + rng.below(12))
+        .map(|row| {
+            format!("\"{row}\"=>{{\"name\"=>\"{}\", \"count\"=>\"{}\"}}", rng.pick(NOUNS), rng.below(500))
+        })
+        .collect();
+    format!("  Parameters: {{\"order\"=>{{\"rows\"=>{{{}}}, \"note\"=>\"[FILTERED]\"}}}}", rows.join(", "))
 }
 
 pub(super) fn colour(app: &App, rng: &mut Rng) -> Template {
