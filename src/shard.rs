@@ -296,7 +296,7 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 /// Appends a frame as a record that `replay --framing records` reads again.
 fn quarantine(received_us: i64, run: &Run, raw: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"received":""#);
-    parse::time::write_rfc3339(received_us, out);
+    out.extend_from_slice(&parse::time::write(received_us));
     out.push(b'"');
     if let Some(peer) = run.origin.peer {
         out.extend_from_slice(format!(r#","peer":"{peer}""#).as_bytes());

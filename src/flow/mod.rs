@@ -331,7 +331,7 @@ impl Flow {
 
     /// Changes plan and sinks while the gate is shut: no batch sees two plans. Sinks named in `remove` get what was
     /// numbered before for `REMOVED_S` more, in the background.
-    pub fn change(&self, plan: Plan, add: Vec<SinkSpec>, remove: &[String]) -> std::io::Result<()> {
+    pub fn change(&self, plan: Arc<Plan>, add: Vec<SinkSpec>, remove: &[String]) -> std::io::Result<()> {
         let mut admission = lock(&self.shared.admission);
         self.shared.wait_for_head(admission.gate.last());
         {
@@ -353,7 +353,7 @@ impl Flow {
             let name = format!("sink-{}", spec.name);
             state.started(spawn(name, { let state = state.clone(); move || sinks::run(&shared, &state, spec) })?);
         }
-        admission.plan = Arc::new(plan);
+        admission.plan = plan;
         drop(admission);
         self.shared.news.notify_all();
         self.shared.settle_receipts();

@@ -137,16 +137,14 @@ fn summarize(progress: &Progress) -> io::Result<()> {
 /// The pipeline's plan with `replay` as its only listener.
 fn plan(options: &Options) -> Plan {
     let mut plan = compile::plan(&options.pipeline, "replay".into());
-    let mut listener = compile::replay_listener(&options.pipeline);
-    listener.name = "replay".into();
-    plan.listeners = vec![listener.into()];
+    plan.listeners = vec![compile::replay_listener(&options.pipeline).into()];
     plan.received = match options.received {
         ReceivedAt::Own => Received::Event,
         ReceivedAt::Now | ReceivedAt::At(_) => Received::Arrival,
     };
     plan.default_drain = options.drain.as_deref().map(Into::into);
     plan.default_computer = options.computer.as_deref().map(Into::into);
-    plan.outputs = compile::outputs(options.format.map(|format| (format, false)));
+    plan.outputs = compile::outputs([(options.format, false)]);
     plan
 }
 
@@ -159,7 +157,6 @@ fn start(options: &Options, plan: Plan, frame_bytes: usize) -> io::Result<Flow> 
         batch_bytes: Batch::capacity_for(frame_bytes),
         quarantine: Box::new(|_| {}),
     };
-    let outputs = plan.outputs.clone();
     let flow = Flow::start(settings, plan)?;
     let sink = match &options.out {
         _ if options.format.is_none() => crate::deliver::blackhole::open_plain(),
@@ -174,8 +171,6 @@ fn start(options: &Options, plan: Plan, frame_bytes: usize) -> io::Result<Flow> 
         open: Box::new(|| Err(io::Error::other("a block sink is opened once"))),
         dead_letters: Box::new(|_| {}),
     };
-    let mut plan = (*flow.plan()).clone();
-    plan.outputs = outputs;
-    flow.change(plan, vec![spec], &[])?;
+    flow.change(flow.plan(), vec![spec], &[])?;
     Ok(flow)
 }

@@ -87,15 +87,12 @@ where
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let Some(swallowed) = self.admit(event, Instant::now()) else { return Ok(()) };
-        let mut line = String::new();
-        let inner = match to.has_ansi_escapes() {
-            true => Writer::new(&mut line).with_ansi(true),
-            false => Writer::new(&mut line),
-        };
-        self.inner.format_event(context, inner, event)?;
         if swallowed == 0 {
-            return to.write_str(&line);
+            return self.inner.format_event(context, to, event);
         }
+        // A writer of one's own has no colours.
+        let mut line = String::new();
+        self.inner.format_event(context, Writer::new(&mut line), event)?;
         let line = line.trim_end_matches('\n');
         match line.strip_suffix('}') {
             Some(json) if json.starts_with('{') => writeln!(to, "{json},\"repeated\":{swallowed}}}"),

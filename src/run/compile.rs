@@ -1,0 +1,131 @@
+//! From the pipeline to the plan.
+//!
+//! Listeners keep their ids over reloads: a name is given an id once and keeps it while the process lives.
+
+use std::sync::Arc;
+
+use crate::batch::{Batch, ListenerId};
+use crate::config::{self, Parse, Pipeline, SinkKind};
+use crate::parse::device::DeviceRules;
+use crate::plan::{Drain, Format, Listener, Output, Plan, Received};
+
+/// Receivers and shards, that many of each.
+pub fn threads(pipeline: &Pipeline) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    pipeline.threads.map_or_else(cores, usize::from)
+}
+
+/// Bytes that a batch has to hold so that every listener's largest frame fits.
+pub fn batch_bytes(pipeline: &Pipeline) -> usize {
+    let largest = pipeline.listeners.iter().map(|listener| listener.limits.frame_bytes).max();
+    Batch::capacity_for(largest.unwrap_or(crate::limits::FRAME_BYTES))
+}
+
+/// The plan of a pipeline.
+pub fn plan(pipeline: &Pipeline, instance: Arc<str>) -> Plan {
+    let mut plan = Plan {
+        generation: 0,
+        instance,
+        listeners: Vec::new(),
+        drains: Default::default(),
+        default_drain: None,
+        default_computer: None,
+        trusted: pipeline.trusted_proxies.clone(),
+        zone: pipeline.zone.clone(),
+        received: Received::Arrival,
+        outputs: outputs(pipeline.sinks.iter().map(output)),
+    };
+    for (token, drain) in &pipeline.drains {
+        plan.drains.insert(token.as_str().into(), known_drain(drain));
+    }
+    add_listeners(&mut plan, pipeline);
+    plan
+}
+
+/// The plan of a changed pipeline, in which listeners keep their ids.
+pub fn next_plan(pipeline: &Pipeline, before: &Plan) -> Plan {
+    let mut next = plan(pipeline, before.instance.clone());
+    next.generation = before.generation + 1;
+    next.listeners.clone_from(&before.listeners);
+    add_listeners(&mut next, pipeline);
+    next
+}
+
+fn add_listeners(plan: &mut Plan, pipeline: &Pipeline) {
+    for listener in pipeline.listeners.iter().filter(|listener| listener.enabled) {
+        let compiled = Arc::new(compiled(listener));
+        match plan.listeners.iter_mut().find(|known| known.name == compiled.name) {
+            Some(known) => *known = compiled,
+            None => plan.listeners.push(compiled),
+        }
+    }
+}
+
+/// The id of each enabled listener.
+pub fn ids(pipeline: &Pipeline, plan: &Plan) -> Vec<(ListenerId, config::Listener)> {
+    let id = |name: &str| {
+        let place = plan.listeners.iter().position(|listener| &*listener.name == name);
+        ListenerId(place.expect("every enabled listener is in the plan") as u16)
+    };
+    let enabled = pipeline.listeners.iter().filter(|listener| listener.enabled);
+    enabled.map(|listener| (id(&listener.name), listener.clone())).collect()
+}
+
+fn compiled(listener: &config::Listener) -> Listener {
+    let active = listener.device_id.rules.iter().filter(|rule| rule.active);
+    Listener {
+        name: listener.name.as_str().into(),
+        count_only: listener.parse == Parse::None,
+        time_zone: listener.time_zone.clone(),
+        device_id: DeviceRules::of(active.map(|rule| (rule.regex().clone(), rule.group()))),
+        on_no_match: listener.device_id.on_no_match,
+    }
+}
+
+/// The listener of a replay: the rules of the pipeline's first, or the default ones.
+pub fn replay_listener(pipeline: &Pipeline) -> Listener {
+    let first = pipeline.listeners.iter().find(|listener| listener.enabled);
+    let mut listener = compiled(first.expect("a pipeline has an enabled listener"));
+    (listener.name, listener.count_only) = ("replay".into(), false);
+    listener
+}
+
+fn known_drain(drain: &config::Drain) -> Drain {
+    Drain {
+        computer: drain.computer.as_ref().map(|computer| computer.as_str().into()),
+        labels: drain.labels.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect(),
+    }
+}
+
+/// What a sink wants to be handed, and whether it needs rows.
+fn output(sink: &config::Sink) -> (Option<Format>, bool) {
+    match &sink.kind {
+        SinkKind::Blackhole => (None, false),
+        SinkKind::Stdout => (Some(sink.format), false),
+        SinkKind::File(_) | SinkKind::Kafka(_) => (Some(sink.format), true),
+    }
+}
+
+/// Every form of output has its place, whether a sink wants it or not: so an index means the same in every plan.
+const PLACES: [Option<Format>; 3] = [None, Some(Format::Ndjson), Some(Format::EventTracker)];
+
+/// The outputs for what sinks want.
+pub fn outputs(wanted: impl IntoIterator<Item = (Option<Format>, bool)>) -> Vec<Output> {
+    let mut outputs = vec![Output { format: None, rows: false }; PLACES.len()];
+    for (format, rows) in wanted {
+        let output = &mut outputs[output_index(format)];
+        output.format = format;
+        output.rows |= rows;
+    }
+    outputs
+}
+
+/// The place of a form in the plan's outputs.
+pub fn output_index(format: Option<Format>) -> usize {
+    PLACES.iter().position(|place| *place == format).expect("every form has a place")
+}
+
+/// The place of what a sink wants.
+pub fn output_of(sink: &config::Sink) -> usize {
+    output_index(output(sink).0)
+}

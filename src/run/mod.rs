@@ -1,0 +1,224 @@
+//! Wires the program: pipeline, flow, sinks, receivers, the two addresses; waits for signals; ends cleanly.
+
+pub mod compile;
+pub mod demo;
+mod quarantine;
+mod reload;
+mod sinks;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use serde::Serialize;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use self::sinks::Told;
+use crate::config::Pipeline;
+use crate::flow::{Flow, Settings};
+use crate::limits;
+use crate::receive::Receivers;
+use crate::telemetry::books::Books;
+use crate::telemetry::serve::{Figures, Phase, Readiness, Servers};
+use crate::telemetry::{log, metrics};
+
+/// A pipeline with where it came from.
+pub struct Loaded {
+    pub pipeline: Pipeline,
+    /// `None` for the compiled-in one, which cannot be reloaded.
+    pub path: Option<PathBuf>,
+}
+
+/// A running weir.
+pub struct Weir {
+    pipeline: Pipeline,
+    flow: Arc<Mutex<Flow>>,
+    receivers: Receivers,
+    told: Arc<Mutex<Told>>,
+    servers: Servers,
+    readiness: Arc<Readiness>,
+}
+
+/// What the ready file says.
+#[derive(Debug, Serialize)]
+pub struct Ready {
+    pub pid: u32,
+    pub admin: SocketAddr,
+    pub observe: SocketAddr,
+    pub listeners: std::collections::BTreeMap<String, SocketAddr>,
+}
+
+/// Serves metrics and books of a flow.
+struct Served {
+    flow: Arc<Mutex<Flow>>,
+    told: Arc<Mutex<Told>>,
+}
+
+impl Figures for Served {
+    fn metrics(&self) -> String {
+        let families = self.told.lock().unwrap_or_else(PoisonError::into_inner).families();
+        metrics::page(&self.flow.lock().unwrap_or_else(PoisonError::into_inner), families)
+    }
+
+    fn books(&self) -> String {
+        Books::of(&self.flow.lock().unwrap_or_else(PoisonError::into_inner)).to_line()
+    }
+}
+
+/// What the main thread is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signal {
+    Stop,
+    Hangup,
+}
+
+impl Weir {
+    /// Starts everything; the error says what could not be had.
+    pub fn start(pipeline: Pipeline) -> io::Result<Weir> {
+        let threads = compile::threads(&pipeline);
+        let plan = Arc::new(compile::plan(&pipeline, instance().into()));
+        let settings = Settings {
+            slots: pipeline.slots,
+            parcel_bytes: pipeline.parcel_bytes,
+            shards: threads,
+            batch_bytes: compile::batch_bytes(&pipeline),
+            quarantine: quarantine::writer(&pipeline),
+        };
+        let flow = Flow::start(settings, plan.clone())?;
+        let mut told = Told::default();
+        let specs = pipeline.sinks.iter().map(|sink| told.open(sink)).collect::<io::Result<_>>()?;
+        flow.change(plan.clone(), specs, &[])?;
+        let intake = flow.intake();
+        let (flow, told) = (Arc::new(Mutex::new(flow)), Arc::new(Mutex::new(told)));
+        let readiness = Arc::new(Readiness::default());
+        let figures = Arc::new(Served { flow: flow.clone(), told: told.clone() });
+        let servers = Servers::start(pipeline.observe, pipeline.admin, figures, readiness.clone())?;
+        let listeners = compile::ids(&pipeline, &plan);
+        let batch_bytes = compile::batch_bytes(&pipeline);
+        let receivers = Receivers::start(&listeners, threads, &pipeline.trusted_proxies, intake, batch_bytes)
+            .map_err(io::Error::other)?;
+        readiness.set(Phase::Ready);
+        Ok(Weir { pipeline, flow, receivers, told, servers, readiness })
+    }
+
+    /// Addresses that are served and listened on.
+    pub fn ready(&self) -> Ready {
+        let plan = self.lock_flow().plan();
+        let name = |id| plan.listener(id).name.to_string();
+        Ready {
+            pid: std::process::id(),
+            admin: self.servers.admin,
+            observe: self.servers.observe,
+            listeners: self.receivers.addresses().into_iter().map(|(id, address)| (name(id), address)).collect(),
+        }
+    }
+
+    fn lock_flow(&self) -> std::sync::MutexGuard<'_, Flow> {
+        self.flow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends: what has arrived is delivered within `shutdown_after`. Returns the books, and whether all was delivered.
+    pub fn stop(self) -> io::Result<(Books, bool)> {
+        let deadline = Instant::now() + self.pipeline.shutdown_after;
+        self.readiness.set(Phase::Draining);
+        self.receivers.drain();
+        self.receivers.join().map_err(|_| io::Error::other("a receiver panicked"))?;
+        let mut flow = self.flow.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_time = flow.finish(deadline.saturating_duration_since(Instant::now()));
+        Ok((Books::of(&flow), in_time))
+    }
+}
+
+/// `weir run`: returns whether it ended with everything delivered and closed books.
+pub fn run(loaded: Loaded, ready_file: Option<&Path>) -> io::Result<bool> {
+    log::start(loaded.pipeline.log);
+    let signals = signals()?;
+    let mut weir = Weir::start(loaded.pipeline)?;
+    announce(&weir, ready_file)?;
+    let mut watch = loaded.path.map(reload::Watch::new);
+    loop {
+        match signals.recv_timeout(Duration::from_secs(1)) {
+            Ok(Signal::Stop) => break,
+            Ok(Signal::Hangup) => {
+                weir.lock_flow().reopen();
+                if let Some(watch) = &mut watch {
+                    weir.reload(watch.read());
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(changed) = watch.as_mut().and_then(reload::Watch::changed) {
+                    weir.reload(changed);
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    tracing::info!("draining");
+    let (books, in_time) = weir.stop()?;
+    writeln!(io::stderr(), "{}", books.to_line())?;
+    Ok(in_time && books.closed)
+}
+
+/// Tells where it listens and what memory it may take, and writes the ready file.
+fn announce(weir: &Weir, ready_file: Option<&Path>) -> io::Result<()> {
+    let ready = weir.ready();
+    for line in memory(&weir.pipeline) {
+        tracing::info!("{line}");
+    }
+    for (name, address) in &ready.listeners {
+        tracing::info!(listener = name, %address, "listening");
+    }
+    tracing::info!(observe = %ready.observe, admin = %ready.admin, "ready");
+    let Some(path) = ready_file else { return Ok(()) };
+    let text = serde_json::to_string(&ready).expect("names and addresses are JSON");
+    // Whoever waits for the file must not see half of it.
+    let part = path.with_extension("part");
+    std::fs::write(&part, text + "\n")?;
+    std::fs::rename(&part, path)
+}
+
+/// The bound on memory, term by term.
+fn memory(pipeline: &Pipeline) -> Vec<String> {
+    let mib = |bytes: usize| bytes.div_ceil(1 << 20);
+    let connections: usize = pipeline.listeners.iter().map(|listener| listener.limits.connections).sum();
+    let terms = [
+        ("slots x batch", pipeline.slots * compile::batch_bytes(pipeline)),
+        ("parcels", pipeline.parcel_bytes),
+        ("connections", connections * limits::CONNECTION_BYTES),
+        ("carries", limits::CARRY_BYTES),
+        ("bodies", limits::BODIES_BYTES),
+        ("frame ids", limits::DEDUPE_ENTRIES * 96),
+    ];
+    let sum: usize = terms.iter().map(|(_, bytes)| bytes).sum();
+    let list: Vec<String> = terms.iter().map(|(name, bytes)| format!("{name} {} MiB", mib(*bytes))).collect();
+    vec![format!("memory is bounded by {} MiB: {}; sinks' own queues besides", mib(sum), list.join(", "))]
+}
+
+/// The first part of ids: 12 hex digits, random each start.
+fn instance() -> String {
+    use std::hash::BuildHasher;
+    let random = std::hash::RandomState::new().hash_one(std::process::id());
+    format!("{:012x}", random >> 16)
+}
+
+/// Signals as the main thread hears them; a second one to stop exits at once.
+fn signals() -> io::Result<Receiver<Signal>> {
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let (tell, heard) = crossbeam_channel::unbounded();
+    crate::flow::spawn("signals".into(), move || {
+        let mut stopping = false;
+        for signal in signals.forever() {
+            if signal != SIGHUP && std::mem::replace(&mut stopping, true) {
+                std::process::exit(1);
+            }
+            let told = if signal == SIGHUP { Signal::Hangup } else { Signal::Stop };
+            if tell.send(told).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(heard)
+}

@@ -1,0 +1,82 @@
+//! Reload: a changed pipeline file takes effect while the gate is shut, or not at all.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+use super::{Weir, compile};
+use crate::config::{self, Pipeline};
+use crate::flow::SinkSpec;
+
+/// A pipeline file that is looked at once a second.
+pub struct Watch {
+    path: PathBuf,
+    seen: Option<Vec<u8>>,
+}
+
+impl Watch {
+    pub fn new(path: PathBuf) -> Watch {
+        let seen = std::fs::read(&path).ok();
+        Watch { path, seen }
+    }
+
+    /// The pipeline, if the file's text is another than last time; a missing file is no change.
+    pub fn changed(&mut self) -> Option<Result<Pipeline, String>> {
+        let text = std::fs::read(&self.path).ok()?;
+        if self.seen.as_deref() == Some(&text) {
+            return None;
+        }
+        self.seen = Some(text);
+        Some(self.load())
+    }
+
+    /// The pipeline as the file stands.
+    pub fn read(&mut self) -> Result<Pipeline, String> {
+        self.seen = std::fs::read(&self.path).ok();
+        self.load()
+    }
+
+    fn load(&self) -> Result<Pipeline, String> {
+        config::load(&self.path).map_err(|problems| problems.to_string())
+    }
+}
+
+impl Weir {
+    /// Takes a new pipeline, or refuses it with the reason and goes on with the old one.
+    pub(super) fn reload(&mut self, next: Result<Pipeline, String>) {
+        let refused = match next {
+            Err(problems) => Err(problems),
+            Ok(next) => self.change_to(next),
+        };
+        match refused {
+            Ok(()) => tracing::info!("the pipeline was reloaded"),
+            Err(why) => tracing::error!("the pipeline was not reloaded, the old one goes on:\n{why}"),
+        }
+    }
+
+    fn change_to(&mut self, next: Pipeline) -> Result<(), String> {
+        let difference = config::difference(&self.pipeline, &next)?;
+        let before = self.lock_flow().plan();
+        let mut specs = Vec::new();
+        for sink in next.sinks.iter().filter(|sink| difference.opened_sinks.contains(&sink.name)) {
+            let opened = self.told.lock().unwrap_or_else(PoisonError::into_inner).open(sink);
+            specs.push(opened.map_err(|error| error.to_string())?);
+        }
+        let plan = Arc::new(compile::next_plan(&next, &before));
+        let listeners = compile::ids(&next, &plan);
+        self.swap(plan.clone(), Vec::new(), &[])?;
+        if let Err(error) = self.receivers.reload(&listeners, &next.trusted_proxies) {
+            self.swap(before, Vec::new(), &[])?;
+            return Err(error.to_string());
+        }
+        self.swap(plan, specs, &difference.closed_sinks)?;
+        self.pipeline = next;
+        Ok(())
+    }
+
+    fn swap(&self, plan: Arc<crate::plan::Plan>, add: Vec<SinkSpec>, remove: &[String]) -> Result<(), String> {
+        let flow = self.lock_flow();
+        flow.raise_batch_bytes(compile::batch_bytes(&self.pipeline));
+        flow.change(plan, add, remove).map_err(|error: io::Error| error.to_string())
+    }
+}

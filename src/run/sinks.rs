@@ -1,0 +1,76 @@
+//! From the pipeline's sinks to sinks in the flow.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use prometheus::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
+
+use super::compile;
+use crate::config::{self, SinkKind};
+use crate::deliver::dead_letters::DeadLetters;
+use crate::deliver::{self, Readings};
+use crate::flow::SinkSpec;
+use crate::parse::heroku::KINDS;
+
+/// What sinks tell of themselves, by name.
+#[derive(Default)]
+pub struct Told(Vec<(String, Readings)>);
+
+impl Told {
+    /// Opens a sink; the error names it.
+    pub fn open(&mut self, sink: &config::Sink) -> io::Result<SinkSpec> {
+        let explain = |error: &dyn std::fmt::Display| io::Error::other(format!("sink `{}`: {error}", sink.name));
+        let opened = deliver::open(sink, KINDS).map_err(|error| explain(&error))?;
+        self.0.retain(|(name, _)| *name != sink.name);
+        self.0.push((sink.name.clone(), opened.readings));
+        let again = sink.clone();
+        let mut dead_letters = dead_letters(sink);
+        Ok(SinkSpec {
+            name: sink.name.clone(),
+            when_full: sink.when_full,
+            output: compile::output_of(sink),
+            sink: opened.sink,
+            open: Box::new(move || deliver::open(&again, KINDS).map(|opened| opened.sink).map_err(io::Error::other)),
+            dead_letters: Box::new(move |refusal| dead_letters.write(refusal)),
+        })
+    }
+
+    /// Metric families of the sinks' own figures.
+    pub fn families(&self) -> Vec<MetricFamily> {
+        let mut families: std::collections::BTreeMap<&str, Vec<Metric>> = Default::default();
+        for (sink, readings) in &self.0 {
+            for (name, value) in readings.snapshot() {
+                families.entry(name).or_default().push(sample(sink, value));
+            }
+        }
+        let family = |(name, metrics): (&str, Vec<Metric>)| {
+            let mut family = MetricFamily::default();
+            family.set_name(format!("weir_sink_{name}"));
+            family.set_help("What the sink's own library says.".into());
+            family.set_field_type(MetricType::GAUGE);
+            family.set_metric(metrics);
+            family
+        };
+        families.into_iter().map(family).collect()
+    }
+}
+
+fn sample(sink: &str, value: f64) -> Metric {
+    let mut label = LabelPair::default();
+    label.set_name("sink".into());
+    label.set_value(sink.into());
+    let mut gauge = Gauge::default();
+    gauge.set_value(value);
+    let mut metric = Metric::default();
+    metric.set_label(vec![label]);
+    metric.set_gauge(gauge);
+    metric
+}
+
+fn dead_letters(sink: &config::Sink) -> DeadLetters {
+    let path: PathBuf = match &sink.kind {
+        SinkKind::Kafka(kafka) => kafka.dead_letters.as_path().into(),
+        _ => Path::new("weir-out/dead-letters").join(format!("{}.ndjson", sink.name)),
+    };
+    DeadLetters::new(&sink.name, path)
+}
