@@ -1,1 +1,131 @@
-fn main() {}
+//! The command line: parse, do, print one error.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use weir::cli::{self, Cli, Command};
+use weir::config::{self, Pipeline, schema};
+use weir::plan::Format;
+use weir::replay::input::InputFraming;
+use weir::replay::{self, ReceivedAt};
+use weir::run::{self, Loaded, demo};
+use weir::setup;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What went wrong: an error to print, or only an exit code since all is said.
+enum Failure {
+    Said,
+    Usage(String),
+    Error(String),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Error(error.to_string())
+    }
+}
+
+fn main() -> ExitCode {
+    match execute(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Said) => ExitCode::FAILURE,
+        Err(Failure::Usage(why)) => {
+            eprintln!("error: {why}");
+            ExitCode::from(2)
+        }
+        // Whoever reads our output has had enough: no failure of ours.
+        Err(Failure::Error(why)) if why.contains("Broken pipe") => ExitCode::SUCCESS,
+        Err(Failure::Error(why)) => {
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Run(args) => {
+            let pipeline = load(args.pipeline.as_deref())?;
+            let loaded = Loaded { pipeline, path: args.pipeline };
+            said(run::run(loaded, args.ready_file.as_deref())?)
+        }
+        Command::Demo(args) => said(demo::run(args.rate, args.length)?),
+        Command::Replay(args) => replay_files(args),
+        Command::Check(args) => {
+            let pipeline = load(Some(&args.path))?;
+            print(&format!("{}: ok\n{}", args.path.display(), pipeline.summary()))
+        }
+        Command::Config => print(config::DEFAULT_TEXT),
+        Command::Schema(args) => match args.of {
+            cli::SchemaOf::Pipeline => print(&schema::pipeline()),
+            cli::SchemaOf::Event => print(&schema::event()),
+            cli::SchemaOf::Pack => Err(Failure::Usage(cli::NO_PACK_SCHEMA.into())),
+        },
+        Command::DrainSetup(args) => {
+            let pipeline = load(args.pipeline.as_deref())?;
+            print(&setup::commands(&args.app, args.host.as_deref(), &pipeline))
+        }
+        Command::Completions(args) => write(&cli::completions(args.shell)),
+        Command::Man => write(&cli::man()),
+    }
+}
+
+fn said(well: bool) -> Result<(), Failure> {
+    if well { Ok(()) } else { Err(Failure::Said) }
+}
+
+/// The pipeline of a file, or the compiled-in one; prints every problem of a broken file.
+fn load(path: Option<&Path>) -> Result<Pipeline, Failure> {
+    let Some(path) = path else { return Ok(Pipeline::default()) };
+    config::load(path).map_err(|problems| {
+        let text = if io::stderr().is_terminal() { problems.coloured() } else { problems.to_string() };
+        eprintln!("{}", text.trim_end());
+        Failure::Said
+    })
+}
+
+fn replay_files(args: cli::Replay) -> Result<(), Failure> {
+    let mut pipeline = load(args.pipeline.as_deref())?;
+    if let Some(zone) = args.zone {
+        pipeline.zone = zone;
+    }
+    weir::telemetry::log::start(pipeline.log);
+    let books = replay::run(replay::Options {
+        inputs: args.files,
+        pipeline,
+        framing: match args.framing {
+            cli::ReplayFraming::Auto => InputFraming::Auto,
+            cli::ReplayFraming::Octet => InputFraming::Octet,
+            cli::ReplayFraming::Newline => InputFraming::Newline,
+            cli::ReplayFraming::LogplexBody => InputFraming::LogplexBody,
+            cli::ReplayFraming::Records => InputFraming::Records,
+        },
+        format: match args.format {
+            cli::ReplayFormat::Ndjson => Some(Format::Ndjson),
+            cli::ReplayFormat::Eventtracker => Some(Format::EventTracker),
+            cli::ReplayFormat::None => None,
+        },
+        out: args.out,
+        received: match args.received {
+            cli::Received::Event => ReceivedAt::Own,
+            cli::Received::Now => ReceivedAt::Now,
+            cli::Received::At(time) => ReceivedAt::At(time.as_microsecond()),
+        },
+        drain: args.drain,
+        computer: args.computer,
+    })?;
+    eprintln!("{}", books.to_line());
+    said(books.closed && !(args.strict && books.flawed() > 0))
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    write(text.as_bytes())
+}
+
+fn write(bytes: &[u8]) -> Result<(), Failure> {
+    Ok(io::stdout().write_all(bytes)?)
+}
