@@ -99,7 +99,7 @@ fn structured_data(data: &[u8], object: &mut Object) {
 /// Names in the order in which they were sent.
 struct Names<'a> {
     names: [&'a [u8]; SD_NAMES],
-    /// More than `SD_NAMES` of them are not told apart.
+    /// How many there are; more than `SD_NAMES` are not told apart.
     len: usize,
 }
 
