@@ -88,12 +88,12 @@ impl Civil {
             && self.hour < 24
             && self.minute < 60
             && self.second <= 60;
-        let days =
-            || days_before(self.year) + days_before_month(is_leap(self.year), self.month) + self.day - 1;
-        valid.then(|| {
-            let seconds = self.hour * 3600 + self.minute * 60 + self.second;
-            days() * DAY_US + seconds * SECOND_US + self.micros
-        })
+        if !valid {
+            return None;
+        }
+        let days = days_before(self.year) + days_before_month(is_leap(self.year), self.month) + self.day - 1;
+        let seconds = self.hour * 3600 + self.minute * 60 + self.second;
+        Some(days * DAY_US + seconds * SECOND_US + self.micros)
     }
 }
 
