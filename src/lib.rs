@@ -20,3 +20,8 @@ pub mod tally;
 pub mod deliver;
 pub mod flow;
 pub mod receive;
+
+// Who decides.
+pub mod cli;
+pub mod config;
+pub mod setup;
