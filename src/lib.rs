@@ -26,3 +26,8 @@ pub mod deliver;
 pub mod telemetry;
 pub mod flow;
 pub mod receive;
+
+// Who decides.
+pub mod cli;
+pub mod config;
+pub mod setup;

@@ -1,6 +1,6 @@
 //! Every maximum of the program, one per line, with its reason.
 //!
-//! What a user may change has its default here and its range in `config/check.rs`.
+//! What a user may change has its default here and its range in `config/schema/keys.rs`.
 
 /// A batch: large enough that one lock, one queue and one write a batch cost nothing an event, small enough to stay in L2.
 pub const BATCH_BYTES: usize = 128 * 1024;

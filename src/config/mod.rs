@@ -12,7 +12,7 @@
 //! [`Surroundings`]; what is in it is the receiver's affair.
 
 mod check;
-mod default;
+mod defaults;
 mod node;
 mod problems;
 mod proxies;
@@ -24,13 +24,14 @@ mod template;
 mod units;
 mod value;
 
-pub use problems::{Problem, Problems};
-pub use read::{Surroundings, load, read_pipeline};
-pub use reload::{Difference, difference};
+pub use problems::{Problem, Problems, Snippet};
+pub use read::{Surroundings, load, read_pipeline, zone};
+pub use reload::{Difference, NeedsRestart, difference};
 pub use sink::{
-    Compress, FileSink, Format, KafkaHeader, KafkaKey, KafkaSink, KafkaTls, Rotate, Sasl, Sink, SinkKind, WhenFull,
+    Compress, FileSink, KafkaHeader, KafkaKey, KafkaSink, KafkaTls, Rotate, Sasl, Sink, SinkKind, WhenFull,
 };
 pub use template::{Part, Template, Variable};
+pub use units::{duration, size};
 pub use value::{Secret, Text};
 
 use std::collections::BTreeMap;
@@ -41,6 +42,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use regex_automata::meta::Regex;
+
+pub use crate::frame::Framing;
+pub use crate::plan::{Format, OnNoMatch};
 
 /// The compiled-in pipeline as `weir config` prints it; it reads as exactly [`Pipeline::default`].
 pub const DEFAULT_TEXT: &str = include_str!("../../pipelines/heroku/pipeline.yaml");
@@ -174,13 +178,6 @@ pub enum TlsMode {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    Auto,
-    Octet,
-    Newline,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parse {
     Full,
     /// Frames are counted and dropped.
@@ -193,13 +190,6 @@ pub struct DeviceId {
     pub on_no_match: OnNoMatch,
     /// The listener's rules, then the built-in one for Heroku; the first active rule that matches wins.
     pub rules: Vec<DeviceRule>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnNoMatch {
-    Accept,
-    Drop,
-    Quarantine,
 }
 
 /// A pattern over the raw frame, one group of which names the sender.

@@ -15,8 +15,15 @@ pub struct Problem {
     pub column: usize,
     pub message: String,
     pub hint: Option<String>,
-    /// The line meant, secrets masked.
-    pub snippet: Option<String>,
+    pub snippet: Option<Snippet>,
+}
+
+/// The line of a problem, secrets masked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snippet {
+    pub text: String,
+    /// Characters of `text` before the place meant; masks make it differ from the column.
+    pub mark: usize,
 }
 
 /// Every complaint about a file.
@@ -61,10 +68,11 @@ impl Problem {
         let mut out = format!("{strong}{place}: {error}{}{plain}\n", self.message);
         if let Some(snippet) = &self.snippet {
             // A tab before the place is kept, so that the mark stands below it at any tab width.
-            let before = snippet.chars().take(self.column.saturating_sub(1));
+            let before = snippet.text.chars().take(snippet.mark);
             let blank: String = before.map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             let (number, gap) = (format!("{:5}", self.line), " ".repeat(5));
-            out.push_str(&format!("{faint}{number} |{plain} {snippet}\n{faint}{gap} |{plain} {blank}{error}^{plain}\n"));
+            out.push_str(&format!("{faint}{number} |{plain} {}\n", snippet.text));
+            out.push_str(&format!("{faint}{gap} |{plain} {blank}{error}^{plain}\n"));
         }
         if let Some(text) = &self.hint {
             out.push_str(&format!("{hint}hint:{plain} {text}\n"));
@@ -112,7 +120,7 @@ mod tests {
             column: 4,
             message: "unknown key `bnd`".into(),
             hint: Some("did you mean `bind`?".into()),
-            snippet: Some(" - bnd: x".into()),
+            snippet: Some(Snippet { text: " - bnd: x".into(), mark: 3 }),
         }
     }
 

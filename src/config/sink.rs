@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::template::Template;
 use super::value::{Secret, Text};
+use crate::plan::Format;
 
 /// Where events go, and in which form.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,12 +17,6 @@ pub struct Sink {
     pub format: Format,
     pub when_full: WhenFull,
     pub kind: SinkKind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Format {
-    Ndjson,
-    Eventtracker,
 }
 
 /// What happens when a sink cannot take more.

@@ -8,7 +8,7 @@ use super::schema::nearest;
 use super::value::Text;
 
 /// A path or a topic, split at its variables.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template {
     source: Text,
     parts: Vec<Part>,

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::event::{FACILITIES, Flags, Severity};
+
 /// Returns the JSON schema (draft 2020-12) of an event; the schema only grows.
 pub fn event() -> Value {
     let text = |what: &str| json!({"type": "string", "description": what});
@@ -38,10 +40,10 @@ pub fn event() -> Value {
             "kind": {"enum": KINDS, "description": "What the message is."},
             "categories": {"type": "array", "items": {"type": "string"}, "description": "Categories of the packs."},
             "facility": {"enum": FACILITIES, "description": "From PRI; absent without one."},
-            "severity": {"enum": SEVERITIES, "description": "What the message says of itself, else from PRI."},
+            "severity": {"enum": Severity::ALL.map(Severity::name), "description": "What the message says of itself, else from PRI."},
             "pri": {"type": "integer", "minimum": 0, "maximum": 191, "description": "PRI as sent; absent without one."},
             "flags": {
-                "type": "array", "items": {"enum": FLAGS}, "uniqueItems": true,
+                "type": "array", "items": {"enum": Flags::ALL.map(|(_, name)| name)}, "uniqueItems": true,
                 "description": "Sorted; absent if there is none."
             },
             "fields": {
@@ -54,7 +56,7 @@ pub fn event() -> Value {
     })
 }
 
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 17] = [
     "router",
     "runtime_load",
     "runtime_memory",
@@ -72,15 +74,4 @@ const KINDS: [&str; 18] = [
     "dyno_memory",
     "dyno_lifecycle",
     "other",
-    "ingest",
 ];
-
-const FACILITIES: [&str; 24] = [
-    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
-    "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
-];
-
-const SEVERITIES: [&str; 8] =
-    ["emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"];
-
-const FLAGS: [&str; 6] = ["bad_json", "bad_time", "invalid_utf8", "no_pri", "truncated", "unparsed"];

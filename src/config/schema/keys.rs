@@ -280,8 +280,8 @@ pub(crate) const LIMITS: &Section = &Section {
     name: "`limits`",
     later: &[],
     keys: &[&[
-        // A frame has to fit into a batch, which holds 128 KiB.
-        key("frame_bytes", "Bytes of a frame that are kept.", size(16, 128 * KIB), "64KiB", Default("65536")),
+        // A frame, its count and a read behind them have to fit into a batch, which holds 128 KiB.
+        key("frame_bytes", "Bytes of a frame that are kept.", size(16, 120 * KIB), "64KiB", Default("65536")),
         // All unfinished bodies together may hold 64 MiB.
         key("body_bytes", "Bytes of a body, inflated.", size(1_024, 64 * MIB), "4MiB", Default("4194304")),
         key("connections", "Connections at a time.", whole(1, 100_000), "1024", Default("1024")),

@@ -12,9 +12,8 @@ mod keys;
 
 pub use event::event;
 pub use json::pipeline;
-pub(super) use keys::{FILE_SINK, KINDS, LISTENER, PIPELINE, SINK};
 pub(super) use keys::{
-    DEVICE_ID, DEVICE_RULE, DRAIN, KAFKA_SINK, KAFKA_TLS, LIMITS, LISTENER_TLS, LOG, ROTATE, SASL,
+    DEVICE_ID, DEVICE_RULE, DRAIN, KAFKA_TLS, KINDS, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE, ROTATE, SASL, SINK,
 };
 
 /// A mapping with a fixed set of keys.

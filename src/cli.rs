@@ -1,0 +1,348 @@
+//! The command line: every command and flag, declared.
+//!
+//! Wrong usage ends in clap with exit code 2 before anything runs. Deliberately absent: running anything; `main` takes
+//! the values and calls who does the work.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::config;
+
+/// Receives log drains at line rate, understands every message, keeps the books of what came and what was lost, and
+/// hands normalized events on.
+#[derive(Debug, Parser)]
+#[command(name = "weir", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  weir demo --for 10s                    see it work, nothing else needed
+  weir run                               the built-in pipeline: tcp :6514, udp :5514, http :8080, files in ./weir-out
+  heroku logs -n 1500 | weir replay -    what weir makes of your own log
+  weir config > weir.yaml                a pipeline to start from
+  weir check weir.yaml && weir run weir.yaml
+
+Exit codes: 0 done, 1 failed, 2 wrong usage. Bad input alone is no failure.")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Run(Run),
+    Demo(Demo),
+    Replay(Replay),
+    Check(Check),
+    /// Print the built-in pipeline, commented: a file to start from
+    #[command(after_help = "Example:
+  weir config > weir.yaml")]
+    Config,
+    Schema(Schema),
+    DrainSetup(DrainSetup),
+    Completions(Completions),
+    /// Print the manual page
+    #[command(after_help = "Example:
+  weir man | man -l -")]
+    Man,
+}
+
+/// Receive, process and deliver until Ctrl-C or SIGTERM
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  weir run
+  weir run weir.yaml
+  weir run weir.yaml --ready-file /run/weir/ready.json
+
+Ctrl-C or SIGTERM: take no more, finish what came, print the books, exit. A second signal exits at once.
+SIGHUP, or a changed pipeline file, reloads; a broken new file is refused and the old one goes on.")]
+pub struct Run {
+    /// Pipeline file; without one the built-in pipeline (`weir config`) runs
+    pub pipeline: Option<PathBuf>,
+    /// Write process id and the addresses that were bound to this file once everything accepts
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+}
+
+/// Run the whole path on this machine with a generated load, and say what came of it
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  weir demo --for 10s
+  weir demo --rate 50000 --for 1m")]
+pub struct Demo {
+    /// Events a second
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub rate: u64,
+    /// How long; without it until Ctrl-C
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub length: Option<Duration>,
+}
+
+/// Process files or standard input: events in input order to standard output, the books to standard error
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  heroku logs -n 1500 | weir replay -
+  weir replay drain.log --out events.ndjson
+  weir replay body.bin --framing logplex-body --drain d.5a8fd083-0972-4e18-b912-94dc2d099dac
+  weir replay sample.txt --framing newline --format eventtracker --zone +05:30
+  weir replay *.log --format none --strict      count only; exit 1 if anything is odd")]
+pub struct Replay {
+    /// Files to read, one after the other; `-` is standard input, as is no file at all
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Pipeline file for drains, trusted proxies and zone; its listeners and sinks are not opened
+    #[arg(long, value_name = "FILE")]
+    pub pipeline: Option<PathBuf>,
+    /// How messages are told apart
+    #[arg(long, value_enum, default_value_t = ReplayFraming::Auto)]
+    pub framing: ReplayFraming,
+    /// What is written
+    #[arg(long, value_enum, default_value_t = ReplayFormat::Ndjson)]
+    pub format: ReplayFormat,
+    /// Write events to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// What `received` says: event (the event's own time, so that two runs are equal), now, or an RFC 3339 time
+    #[arg(long, value_name = "event|now|TIME", default_value = "event", value_parser = received)]
+    pub received: Received,
+    /// Zone of the times in the eventtracker view: an offset or an IANA name [default: the pipeline's, else +00:00]
+    #[arg(long, value_name = "ZONE", value_parser = zone, allow_hyphen_values = true)]
+    pub zone: Option<TimeZone>,
+    /// Drain of events that name none
+    #[arg(long, value_name = "TOKEN")]
+    pub drain: Option<String>,
+    /// Computer of events that have none
+    #[arg(long, value_name = "NAME")]
+    pub computer: Option<String>,
+    /// Exit 1 if there was garbage, an unparsed or a quarantined frame
+    #[arg(long)]
+    pub strict: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReplayFraming {
+    /// Decide once a file, by its first bytes
+    Auto,
+    /// Octet counts (RFC 6587)
+    Octet,
+    /// Lines
+    Newline,
+    /// One saved POST body of a Heroku HTTPS drain
+    LogplexBody,
+    /// NDJSON with `received`, `peer` and `raw` or `raw_base64`
+    Records,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReplayFormat {
+    /// weir's event, one JSON object a line
+    Ndjson,
+    /// The vendor guide's view
+    Eventtracker,
+    /// Nothing: count only
+    None,
+}
+
+/// What `received` says in the output of a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    Event,
+    Now,
+    At(Timestamp),
+}
+
+/// Print every problem of a pipeline file, or that there is none
+#[derive(Args, Debug)]
+#[command(after_help = "Example:
+  weir check weir.yaml
+
+Exit code 1 if there is a problem. Environment variables have to be set as for `weir run`.")]
+pub struct Check {
+    /// Pipeline file
+    pub path: PathBuf,
+}
+
+/// Print a JSON schema
+#[derive(Args, Debug)]
+#[command(after_help = "Example:
+  weir schema pipeline > pipeline.schema.json
+
+Editors with a YAML language server complete and check a file that begins with
+  # yaml-language-server: $schema=pipeline.schema.json")]
+pub struct Schema {
+    #[arg(value_enum)]
+    pub of: SchemaOf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// Of a pipeline file
+    Pipeline,
+    /// Of a pack; not in this version
+    Pack,
+    /// Of an event, one line of ndjson
+    Event,
+}
+
+/// What `weir schema pack` says before it exits with 2.
+pub const NO_PACK_SCHEMA: &str = "packs come with a later version, so there is no schema of them yet";
+
+/// Print the Heroku commands that make an app drain into a pipeline
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  weir drain-setup my-app --host logs.example.com
+  weir drain-setup my-app --pipeline weir.yaml --host logs.example.com | sh -ex
+
+No password is printed: commands refer to $DRAIN_PASSWORD.")]
+pub struct DrainSetup {
+    /// The Heroku app
+    #[arg(value_parser = app)]
+    pub app: String,
+    /// Pipeline file; without one the built-in pipeline
+    #[arg(long, value_name = "FILE")]
+    pub pipeline: Option<PathBuf>,
+    /// Name or address under which Heroku reaches this machine
+    #[arg(long, value_name = "NAME", value_parser = host)]
+    pub host: Option<String>,
+}
+
+/// Print completions for a shell
+#[derive(Args, Debug)]
+#[command(after_help = "Example:
+  weir completions bash > /etc/bash_completion.d/weir")]
+pub struct Completions {
+    pub shell: Shell,
+}
+
+/// Returns the completions for `shell`.
+pub fn completions(shell: Shell) -> Vec<u8> {
+    let mut out = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "weir", &mut out);
+    out
+}
+
+/// Returns the manual page: weir itself, then each command.
+pub fn man() -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut weir = Cli::command();
+    weir.build();
+    let write = |command: clap::Command, out: &mut Vec<u8>| {
+        clap_mangen::Man::new(command).render(out).expect("writing into memory does not fail");
+    };
+    let commands: Vec<clap::Command> = weir.get_subcommands().filter(|c| c.get_name() != "help").cloned().collect();
+    write(weir, &mut out);
+    for command in commands {
+        write(command, &mut out);
+    }
+    out
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration = config::duration(text).filter(|duration| !duration.is_zero());
+    duration.ok_or_else(|| "a duration is a whole number with a unit: 500ms, 10s, 5m, 1h".into())
+}
+
+fn received(text: &str) -> Result<Received, String> {
+    match text {
+        "event" => Ok(Received::Event),
+        "now" => Ok(Received::Now),
+        _ => text
+            .parse()
+            .map(Received::At)
+            .map_err(|_| "event, now, or a time such as 2026-11-22T09:51:24Z".to_string()),
+    }
+}
+
+fn zone(text: &str) -> Result<TimeZone, String> {
+    config::zone(text).ok_or_else(|| "an offset such as +01:00, or a name such as Europe/Berlin".into())
+}
+
+/// Takes what Heroku takes as an app's name, so that it can stand in a shell command.
+fn app(text: &str) -> Result<String, String> {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let fits = (3..=30).contains(&text.len()) && text.chars().all(good);
+    if fits && text.starts_with(|c: char| c.is_ascii_lowercase()) {
+        return Ok(text.into());
+    }
+    Err("an app's name is 3 to 30 lower-case letters, digits and dashes, a letter first".into())
+}
+
+/// Takes a host name or an address, so that it can stand in a URL.
+fn host(text: &str) -> Result<String, String> {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    if let Ok(address) = text.trim_matches(['[', ']']).parse::<std::net::Ipv6Addr>() {
+        return Ok(format!("[{address}]"));
+    }
+    match !text.is_empty() && text.len() <= 253 && text.chars().all(good) && !text.starts_with('-') {
+        true => Ok(text.into()),
+        false => Err("a host name or an address, without scheme and port".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, i32> {
+        Cli::try_parse_from(line.split(' ')).map(|cli| cli.command).map_err(|error| error.exit_code())
+    }
+
+    #[test]
+    fn the_declaration_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn good_lines_parse() {
+        let Ok(Command::Run(run)) = parse("weir run w.yaml --ready-file r.json") else { panic!("run") };
+        assert_eq!(run.pipeline, Some("w.yaml".into()));
+        let Ok(Command::Demo(demo)) = parse("weir demo --rate 5 --for 1500ms") else { panic!("demo") };
+        assert_eq!((demo.rate, demo.length), (5, Some(Duration::from_millis(1500))));
+        let line = "weir replay a - --framing logplex-body --format eventtracker --zone -05:30 --received now --strict";
+        let Ok(Command::Replay(replay)) = parse(line) else { panic!("replay") };
+        assert_eq!(replay.files, [PathBuf::from("a"), PathBuf::from("-")]);
+        assert_eq!((replay.framing, replay.received), (ReplayFraming::LogplexBody, Received::Now));
+        assert_eq!(replay.zone, config::zone("-05:30"));
+        let Ok(Command::DrainSetup(setup)) = parse("weir drain-setup my-app --host ::1") else { panic!("setup") };
+        assert_eq!(setup.host.as_deref(), Some("[::1]"));
+    }
+
+    #[test]
+    fn wrong_usage_is_exit_code_2() {
+        for line in [
+            "weir",
+            "weir nonsense",
+            "weir run a b",
+            "weir check",
+            "weir demo --for 5",
+            "weir demo --rate 0",
+            "weir replay --framing lines",
+            "weir replay --received yesterday",
+            "weir replay --zone Mars",
+            "weir schema",
+            "weir schema plan",
+            "weir drain-setup",
+            "weir drain-setup x;rm",
+            "weir drain-setup my-app --host a/b",
+        ] {
+            assert_eq!(parse(line).err(), Some(2), "{line}");
+        }
+        for line in ["weir --help", "weir --version", "weir replay --help"] {
+            assert_eq!(parse(line).err(), Some(0), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_command_teaches_by_example() {
+        let mut weir = Cli::command();
+        weir.build();
+        for command in weir.get_subcommands().filter(|command| command.get_name() != "help") {
+            let help = command.get_after_help().map(|text| text.to_string()).unwrap_or_default();
+            assert!(help.contains(&format!("weir {}", command.get_name())), "{}", command.get_name());
+            assert!(String::from_utf8_lossy(&man()).contains(command.get_name()));
+        }
+        assert!(String::from_utf8_lossy(&completions(Shell::Bash)).contains("drain-setup"));
+    }
+}

@@ -1,0 +1,307 @@
+//! The step from what was written to what is usable: reads a pipeline section by section.
+//!
+//! It never stops at a problem. What spans several keys or sections is left to `check`, which is called with the
+//! places of what was read.
+
+mod reader;
+mod sink;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+pub use reader::zone;
+pub(super) use reader::{Fields, Reader};
+
+use super::check::{self, Place, Places};
+use super::node::{self, Node};
+use super::schema::{DEVICE_ID, DEVICE_RULE, DRAIN, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE};
+use super::value::{Secret, Text};
+use super::{
+    DeviceId, DeviceRule, Drain, Framing, Limits, Listener, ListenerKind, Log, LogFormat, LogLevel, OnNoMatch, Parse,
+    Pipeline, Problem, Problems, Tls, TlsMode, defaults,
+};
+use reader::Placed;
+
+/// Bytes of a pipeline file: room for a hundred thousand drains.
+const FILE_BYTES_MAX: u64 = 32 << 20;
+
+/// What a pipeline file refers to outside itself.
+pub struct Surroundings<'a> {
+    /// Looks an environment variable up.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    /// Checks that a file can be read; else says why not.
+    pub file: &'a dyn Fn(&Path) -> Result<(), String>,
+}
+
+/// Reads the pipeline file at `path`, with this process's environment and files.
+///
+/// # Errors
+/// Every problem of the file, in its order; one without a line if it cannot be read at all.
+pub fn load(path: &Path) -> Result<Pipeline, Problems> {
+    let name = path.display().to_string();
+    let text = text_of(path).map_err(|message| {
+        let mut problems = Problems::default();
+        problems.push(Problem { file: name.clone(), line: 0, column: 0, message, hint: None, snippet: None });
+        problems
+    })?;
+    let file = |path: &Path| std::fs::File::open(path).map(drop).map_err(|error| error.to_string());
+    let variable = |name: &str| std::env::var(name).ok();
+    read_pipeline(&name, &text, &Surroundings { variable: &variable, file: &file })
+}
+
+fn text_of(path: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| format!("cannot read the pipeline: {error}"))?;
+    let read = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
+    read.map_err(|error| format!("cannot read the pipeline: {error}"))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("the pipeline is larger than {FILE_BYTES_MAX} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        format!("the pipeline is not UTF-8 at byte {good}")
+    })
+}
+
+/// Reads a pipeline from `text`; `name` is what messages call it.
+///
+/// # Errors
+/// Every problem of the text, in its order.
+pub fn read_pipeline(name: &str, text: &str, around: &Surroundings<'_>) -> Result<Pipeline, Problems> {
+    let tree = node::parse(text);
+    let mut reader = Reader::new(&tree, around);
+    let pipeline = match &tree.root {
+        Some(root) => pipeline(&mut reader, root),
+        None => {
+            if reader.whole() {
+                let at = node::At { line: 1, column: 1 };
+                reader.note(at, "the pipeline is empty", "`weir config` prints one to start from");
+            }
+            None
+        }
+    };
+    match pipeline {
+        Some(pipeline) if reader.is_clean() => Ok(pipeline),
+        _ => Err(reader.problems(name, text)),
+    }
+}
+
+fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
+    let f = r.fields(root, PIPELINE)?;
+    version(r, &f);
+    let threads = r.amount(&f, "threads").and_then(|n| NonZeroUsize::new(usize::try_from(n).ok()?));
+    let observe = r.address(&f, "observe");
+    let admin = r.address(&f, "admin");
+    let mut places = Places::default();
+    places.address("observe", &observe);
+    places.address("admin", &admin);
+    let listeners = r.list(&f, "listeners", |r, node, _| listener(r, node, &mut places));
+    let sinks = r.list(&f, "sinks", |r, node, _| sink::sink(r, node, &mut places));
+    check::all(r, &f, &places);
+    Some(Pipeline {
+        threads,
+        observe: observe.map_or(defaults::OBSERVE, |address| address.value.0),
+        admin: admin.map_or(defaults::ADMIN, |address| address.value.0),
+        trusted_proxies: r.list(&f, "trusted_proxies", |r, node, key| r.networks(node, key)).concat(),
+        shutdown_after: r.duration(&f, "shutdown_after").unwrap_or_default(),
+        zone: r.zone(&f, "zone"),
+        log: f.node("log").and_then(|node| log(r, node)).unwrap_or(defaults::LOG),
+        slots: r.count(&f, "slots"),
+        parcel_bytes: r.count(&f, "parcel_bytes"),
+        listeners,
+        drains: r.map(&f, "drains", |r, node, _| drain(r, node)).into_iter().map(|(k, v)| (k.value, v)).collect(),
+        sinks,
+    })
+}
+
+fn version(r: &mut Reader<'_>, f: &Fields<'_>) {
+    let at = f.value_at("weir");
+    if let Some(text) = r.text(f, "weir")
+        && text.as_str() != "pipeline/v1"
+    {
+        let message = format!("this version does not read `{}`", text.shown());
+        r.note(at, message, "it reads `weir: pipeline/v1`");
+    }
+}
+
+fn log(r: &mut Reader<'_>, node: &Node) -> Option<Log> {
+    let f = r.fields(node, LOG)?;
+    Some(Log {
+        format: match r.choice(&f, "format") {
+            "json" => LogFormat::Json,
+            _ => LogFormat::Text,
+        },
+        level: match r.choice(&f, "level") {
+            "error" => LogLevel::Error,
+            "warn" => LogLevel::Warn,
+            "debug" => LogLevel::Debug,
+            "trace" => LogLevel::Trace,
+            _ => LogLevel::Info,
+        },
+    })
+}
+
+fn listener(r: &mut Reader<'_>, node: &Node, places: &mut Places) -> Option<Listener> {
+    let f = r.fields(node, LISTENER)?;
+    let name = r.name(&f);
+    let kind = match r.choice(&f, "kind") {
+        "udp" => ListenerKind::Udp,
+        "http" => ListenerKind::Http,
+        _ => ListenerKind::Tcp,
+    };
+    let enabled = r.flag(&f, "enabled");
+    let bind = r.address(&f, "bind");
+    places.listener(&name, &bind, kind, enabled);
+    let tls = f.node("tls").and_then(|node| tls(r, node, enabled));
+    if kind == ListenerKind::Udp && f.node("tls").is_some() {
+        let message = "`tls` on a listener of kind `udp`";
+        r.note(f.key_at("tls"), message, "datagrams are not encrypted; use `kind: tcp` for TLS");
+    }
+    Some(Listener {
+        name: name.map_or(String::new(), |name| name.value.to_string()),
+        kind,
+        enabled,
+        bind: bind.map_or(defaults::OBSERVE, |bind| bind.value.0),
+        description: r.text(&f, "description").unwrap_or_default(),
+        tls,
+        framing: match r.choice(&f, "framing") {
+            "octet" => Framing::Octet,
+            "newline" => Framing::Newline,
+            _ => Framing::Auto,
+        },
+        parse: match r.choice(&f, "parse") {
+            "none" => Parse::None,
+            _ => Parse::Full,
+        },
+        proxy_protocol: r.choice(&f, "proxy_protocol") == "v1v2",
+        resolve_names: r.flag(&f, "resolve_names"),
+        time_zone: r.zone(&f, "time_zone"),
+        device_id: f.node("device_id").and_then(|node| device_id(r, node)).unwrap_or_default(),
+        users: users(r, &f),
+        drain_tokens: r.list(&f, "drain_tokens", |r, node, key| r.scalar(node, key)),
+        shed_after: r.duration(&f, "shed_after"),
+        limits: f.node("limits").and_then(|node| limits(r, node)).unwrap_or_default(),
+    })
+}
+
+fn tls(r: &mut Reader<'_>, node: &Node, enabled: bool) -> Option<Tls> {
+    let f = r.fields(node, LISTENER_TLS)?;
+    let (cert, key, client_ca) = (r.text(&f, "cert"), r.text(&f, "key"), r.text(&f, "client_ca"));
+    if enabled {
+        r.file(&f, "cert", cert.as_ref());
+        r.file(&f, "key", key.as_ref());
+        r.file(&f, "client_ca", client_ca.as_ref());
+    }
+    let mode = match r.choice(&f, "mode") {
+        "require" => TlsMode::Require,
+        _ => TlsMode::Sniff,
+    };
+    Some(Tls { cert: cert.unwrap_or_default(), key: key.unwrap_or_default(), client_ca, mode })
+}
+
+/// Reads the passwords of a listener; an empty one would let everybody in.
+fn users(r: &mut Reader<'_>, f: &Fields<'_>) -> BTreeMap<String, Secret> {
+    let users = r.map(f, "users", |r, node, key| {
+        let password = r.scalar(node, key)?;
+        if password.is_empty() {
+            r.note(node.at, "the password is empty", "is its environment variable empty?");
+        }
+        Some(Secret::new(password.as_str()))
+    });
+    let mut out = BTreeMap::new();
+    for (user, password) in users {
+        if user.value.contains(':') {
+            let message = format!("the user name `{}` holds a colon", user.value);
+            r.note(user.at, message, "Basic authentication ends a name at its first colon");
+        }
+        out.insert(user.value, password);
+    }
+    out
+}
+
+fn device_id(r: &mut Reader<'_>, node: &Node) -> Option<DeviceId> {
+    let f = r.fields(node, DEVICE_ID)?;
+    let on_no_match = match r.choice(&f, "on_no_match") {
+        "drop" => OnNoMatch::Drop,
+        "quarantine" => OnNoMatch::Quarantine,
+        _ => OnNoMatch::Accept,
+    };
+    let mut rules = r.list(&f, "rules", |r, node, _| device_rule(r, node));
+    let built_in = DeviceRule::heroku();
+    if !rules.iter().any(|rule| rule.active && rule.pattern == built_in.pattern) {
+        rules.push(built_in);
+    }
+    Some(DeviceId { on_no_match, rules })
+}
+
+fn device_rule(r: &mut Reader<'_>, node: &Node) -> Option<DeviceRule> {
+    let f = r.fields(node, DEVICE_RULE)?;
+    let pattern = r.pattern(&f, "pattern");
+    let token = r.text(&f, "token");
+    let active = r.flag(&f, "active");
+    let ((pattern, regex), token) = (pattern?, token?);
+    let names = || regex.group_info().pattern_names(regex_automata::PatternID::ZERO).flatten();
+    let Some(group) = regex.group_info().to_index(regex_automata::PatternID::ZERO, &token) else {
+        let names: Vec<String> = names().map(|name| format!("`{name}`")).collect();
+        let hint = match (names.is_empty(), pattern.shown() == pattern.as_str()) {
+            (false, true) => format!("its groups are {}", names.join(", ")),
+            _ => "name one: `(?P<Computer>...)`".into(),
+        };
+        r.note(f.value_at("token"), format!("the pattern has no group `{}`", token.shown()), hint);
+        return None;
+    };
+    Some(DeviceRule { pattern, token, regex, group, active })
+}
+
+fn limits(r: &mut Reader<'_>, node: &Node) -> Option<Limits> {
+    let f = r.fields(node, LIMITS)?;
+    Some(Limits {
+        frame_bytes: r.count(&f, "frame_bytes"),
+        body_bytes: r.count(&f, "body_bytes"),
+        connections: r.count(&f, "connections"),
+        idle: r.duration(&f, "idle").unwrap_or_default(),
+        handshake: r.duration(&f, "handshake").unwrap_or_default(),
+        request: r.duration(&f, "request").unwrap_or_default(),
+    })
+}
+
+fn drain(r: &mut Reader<'_>, node: &Node) -> Option<Drain> {
+    let f = r.fields(node, DRAIN)?;
+    let labels = r.map(&f, "labels", |r, node, key| r.scalar(node, key));
+    Some(Drain {
+        computer: r.text(&f, "computer"),
+        labels: labels.into_iter().map(|(name, value): (Placed<String>, Text)| (name.value, value)).collect(),
+    })
+}
+
+impl Places {
+    fn address(&mut self, name: &'static str, address: &Option<Placed<(std::net::SocketAddr, String)>>) {
+        if let Some(Placed { at, value: (address, shown) }) = address {
+            self.services.push(Place { at: *at, value: (name, *address), shown: shown.clone() });
+        }
+    }
+
+    fn listener(
+        &mut self,
+        name: &Option<Placed<Text>>,
+        bind: &Option<Placed<(std::net::SocketAddr, String)>>,
+        kind: ListenerKind,
+        enabled: bool,
+    ) {
+        self.enabled |= enabled;
+        let mut called = "?".to_string();
+        if let Some(Placed { at, value }) = name {
+            called = value.shown().into();
+            let place = Place { at: *at, value: value.to_string(), shown: called.clone() };
+            self.listener_names.push(place);
+        }
+        if let (Some(Placed { at, value: (address, _) }), true) = (bind, enabled) {
+            self.ports.push(Place { at: *at, value: (kind, *address), shown: called });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
