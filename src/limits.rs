@@ -52,6 +52,8 @@ pub const LABELS: usize = 16;
 pub const LABEL_BYTES: usize = 256;
 /// Fields kept of one event.
 pub const FIELDS: usize = 256;
+/// Names of structured data among which equal ones are found; beyond that all are written as sent.
+pub const SD_NAMES: usize = 64;
 /// Depth of a JSON body, outer braces counted.
 pub const JSON_DEPTH: usize = 32;
 /// Within so many bytes a wrapped drain line has its inner header, up to the token.
