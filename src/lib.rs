@@ -3,31 +3,35 @@
 #![forbid(unsafe_code)]
 
 // What flows.
+pub mod limits;
+pub mod event;
 pub mod batch;
 pub mod books;
-pub mod event;
-pub mod limits;
-pub mod outcome;
 
 // Pure: bytes, numbers and given times in, values out.
+pub mod plan;
+pub mod parse;
+pub mod tally;
+pub mod outcome;
 pub mod encode;
 pub mod frame;
+pub mod shard;
 pub mod gate;
 pub mod ring;
 pub mod feed;
 pub mod ledger;
-pub mod shard;
-pub mod parse;
-pub mod plan;
-pub mod tally;
+
+// The pipeline file.
+pub mod config;
 
 // Threads and I/O.
 pub mod deliver;
-pub mod telemetry;
 pub mod flow;
+pub mod telemetry;
 pub mod receive;
 
 // Who decides.
-pub mod cli;
-pub mod config;
+pub mod replay;
+pub mod run;
 pub mod setup;
+pub mod cli;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::template::Template;
 use super::value::{Secret, Text};
 use crate::plan::Format;
+pub use crate::feed::WhenFull;
 
 /// Where events go, and in which form.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,15 +18,6 @@ pub struct Sink {
     pub format: Format,
     pub when_full: WhenFull,
     pub kind: SinkKind,
-}
-
-/// What happens when a sink cannot take more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenFull {
-    /// Everything waits for this sink.
-    Block,
-    /// This sink misses events, which are counted.
-    Drop,
 }
 
 #[derive(Clone, Debug, PartialEq)]

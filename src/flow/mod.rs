@@ -280,11 +280,10 @@ pub struct SinkView {
 
 impl Flow {
     /// Starts shards and ledger; sinks are added by `change`.
-    pub fn start(settings: Settings, plan: Plan) -> std::io::Result<Flow> {
+    pub fn start(settings: Settings, plan: Arc<Plan>) -> std::io::Result<Flow> {
         let mut ring = Ring::default();
         let ledger_reader = ring.attach();
         let (work, queue) = crossbeam_channel::bounded(settings.slots);
-        let plan = Arc::new(plan);
         let shared = Arc::new(Shared {
             listeners: RwLock::new(plan.listeners.iter().map(|_| Arc::default()).collect()),
             admission: Mutex::new(Admission { gate: Gate::default(), plan, work: Some(work) }),

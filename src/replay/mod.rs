@@ -8,6 +8,7 @@ pub mod input;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::feeder::{Feeder, LISTENER};
@@ -157,7 +158,7 @@ fn start(options: &Options, plan: Plan, frame_bytes: usize) -> io::Result<Flow> 
         batch_bytes: Batch::capacity_for(frame_bytes),
         quarantine: Box::new(|_| {}),
     };
-    let flow = Flow::start(settings, plan)?;
+    let flow = Flow::start(settings, Arc::new(plan))?;
     let sink = match &options.out {
         _ if options.format.is_none() => crate::deliver::blackhole::open_plain(),
         None => stdout::to_stdout()?,

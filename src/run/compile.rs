@@ -73,11 +73,12 @@ pub fn ids(pipeline: &Pipeline, plan: &Plan) -> Vec<(ListenerId, config::Listene
 
 fn compiled(listener: &config::Listener) -> Listener {
     let active = listener.device_id.rules.iter().filter(|rule| rule.active);
+    let rules: Vec<_> = active.map(|rule| (rule.pattern(), rule.token())).collect();
     Listener {
         name: listener.name.as_str().into(),
         count_only: listener.parse == Parse::None,
         time_zone: listener.time_zone.clone(),
-        device_id: DeviceRules::of(active.map(|rule| (rule.regex().clone(), rule.group()))),
+        device_id: DeviceRules::new(&rules).expect("the pipeline's rules were checked"),
         on_no_match: listener.device_id.on_no_match,
     }
 }

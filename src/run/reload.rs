@@ -55,12 +55,13 @@ impl Weir {
     }
 
     fn change_to(&mut self, next: Pipeline) -> Result<(), String> {
-        let difference = config::difference(&self.pipeline, &next)?;
+        let difference = config::difference(&self.pipeline, &next).map_err(|error| error.to_string())?;
+        let opened: Vec<&String> = difference.sinks_added.iter().chain(&difference.sinks_changed).collect();
         let before = self.lock_flow().plan();
         let mut specs = Vec::new();
-        for sink in next.sinks.iter().filter(|sink| difference.opened_sinks.contains(&sink.name)) {
-            let opened = self.told.lock().unwrap_or_else(PoisonError::into_inner).open(sink);
-            specs.push(opened.map_err(|error| error.to_string())?);
+        for sink in next.sinks.iter().filter(|sink| opened.contains(&&sink.name)) {
+            let spec = self.told.lock().unwrap_or_else(PoisonError::into_inner).open(sink);
+            specs.push(spec.map_err(|error| error.to_string())?);
         }
         let plan = Arc::new(compile::next_plan(&next, &before));
         let listeners = compile::ids(&next, &plan);
@@ -69,7 +70,8 @@ impl Weir {
             self.swap(before, Vec::new(), &[])?;
             return Err(error.to_string());
         }
-        self.swap(plan, specs, &difference.closed_sinks)?;
+        let closed = [difference.sinks_changed, difference.sinks_removed].concat();
+        self.swap(plan, specs, &closed)?;
         self.pipeline = next;
         Ok(())
     }
