@@ -253,3 +253,6 @@ fn hint(error: &io::Error) -> &'static str {
         _ => "`bind` is `ADDRESS:PORT`; port 0 lets the kernel choose",
     }
 }
+
+#[cfg(test)]
+mod tests;
