@@ -160,6 +160,11 @@ impl Batch {
             .max((frame_bytes + limits::COUNT_DIGITS + 1 + limits::READ_MIN_BYTES).next_multiple_of(PAGE))
     }
 
+    /// The largest frame for which a batch of `capacity` bytes is enough: the reverse of `capacity_for`.
+    pub fn frame_bytes_max(capacity: usize) -> usize {
+        capacity - limits::READ_MIN_BYTES - limits::COUNT_DIGITS - 1
+    }
+
     /// Empties it, so that it can be filled anew.
     pub fn clear(&mut self) {
         self.number = 0;
@@ -201,6 +206,13 @@ impl Batch {
         let start = self.slab.base + self.len;
         let end = self.slab.base + self.slab.capacity();
         &mut self.slab.bytes[start..end]
+    }
+
+    /// What a framer works on: offset of the first free byte, the free bytes, and the list for the frames found in them.
+    pub fn framing(&mut self) -> (usize, &[u8], &mut Vec<Frame>) {
+        let start = self.slab.base + self.len;
+        let end = self.slab.base + self.slab.capacity();
+        (self.len, &self.slab.bytes[start..end], &mut self.frames)
     }
 
     /// Makes the first `n` free bytes part of the batch.

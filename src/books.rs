@@ -46,7 +46,10 @@ pub struct ListenerBooks {
     pub refused_requests: Count,
     /// Sum of the `Logplex-Msg-Count` of those.
     pub refused_messages: Count,
-    /// Connections accepted, now open, and closed by us, for `/metrics`.
+    /// Connections accepted.
     pub connections: Count,
+    /// Of them, those that have ended, whoever ended them.
+    pub connections_ended: Count,
+    /// Of those, the ones that we closed: silence, garbage, a failed handshake, memory.
     pub connections_closed: Count,
 }

@@ -162,6 +162,19 @@ impl Framer {
         }
     }
 
+    /// Whether a step over `carry`, which the last step left, and the bytes `new` behind it could do more than carry
+    /// them all: a receiver asks before it joins the two, so that a slow sender's frame is not copied once a byte.
+    pub fn can_go_on(&self, carry: &[u8], new: &[u8]) -> bool {
+        match self.state {
+            State::Line { .. } => carry.len() + new.len() > self.limit || memchr(b'\n', new).is_some(),
+            State::Count => match count(carry) {
+                Count::Of { len, digits } => carry.len() + new.len() > digits + len.min(self.limit),
+                Count::Unfinished | Count::Error => true,
+            },
+            _ => true,
+        }
+    }
+
     /// The last frame, if `rest`, the carry of the last step, holds one; all else in it is garbage.
     pub fn finish(&mut self, rest: &[u8], end: End) -> Option<(usize, usize, bool)> {
         let in_line = matches!(self.state, State::Undecided | State::Line { .. });

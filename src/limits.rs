@@ -30,6 +30,16 @@ pub const BODY_BYTES: usize = 4 << 20;
 pub const CONNECTIONS: usize = 1024;
 /// Memory that a connection needs besides its carry, for the printed sum.
 pub const CONNECTION_BYTES: usize = 24 * 1024;
+/// Carry capacity that a connection keeps between frames; a larger one is given back once its frame is whole.
+pub const CARRY_KEEP_BYTES: usize = 8 * 1024;
+/// From the first byte of a frame to its last: a sender that drips holds memory no longer than a silent one.
+pub const FRAME_S: u64 = 300;
+/// Reads of one connection before the others have their turn.
+pub const READS_IN_A_ROW: u32 = 4;
+/// Connections that wait to be accepted, a receiver; over the connection limit they are still served.
+pub const BACKLOG: usize = 256;
+/// Asked of the kernel for a UDP socket, which grants what `net.core.rmem_max` allows.
+pub const UDP_BUFFER_BYTES: usize = 8 << 20;
 /// Logplex closes idle syslog connections after 240 s itself.
 pub const IDLE_S: u64 = 300;
 /// From the first byte to the end of a TLS handshake or PROXY header.
