@@ -17,6 +17,7 @@ pub mod plan;
 pub mod tally;
 
 // Threads and I/O.
+pub mod config;
 pub mod deliver;
 pub mod flow;
 pub mod receive;
