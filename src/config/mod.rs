@@ -3,6 +3,7 @@ pub mod schema { pub fn nearest<'a>(_: &str, _: impl Iterator<Item = &'a str>) -
 mod sink;
 mod template;
 mod value;
-pub use sink::{Compress, FileSink, Format, KafkaHeader, KafkaKey, KafkaSink, KafkaTls, Rotate, Sasl, Sink, SinkKind, WhenFull};
+pub use sink::{Compress, FileSink, KafkaHeader, KafkaKey, KafkaSink, KafkaTls, Rotate, Sasl, Sink, SinkKind, WhenFull};
 pub use template::{Part, Template, Variable};
 pub use value::{Secret, Text};
+pub use crate::plan::Format;
