@@ -84,3 +84,15 @@ pub const REMOVED_S: u64 = 5;
 pub const QUARANTINE_BYTES: u64 = 1 << 30;
 /// Files that one file sink holds open; the least recently used is finished first.
 pub const OPEN_FILES: usize = 256;
+/// Bytes of one value in a file's or topic's name: twice a drain token's 38 and room for host names.
+pub const NAME_VALUE_BYTES: usize = 100;
+/// Bytes of one segment of a file's name: a file system takes 255, a rotation adds a number and two endings.
+pub const NAME_BYTES: usize = 220;
+/// Encoded bytes that make a compressed block whole: larger ones compress hardly better.
+pub const BLOCK_BYTES: usize = 256 * 1024;
+/// Unfinished blocks of one sink over all its files; beyond it all are ended.
+pub const BLOCKS_BYTES: usize = 8 << 20;
+/// How long an unfinished block may wait, since no event in it is safe: a sender that waits for its answer waits for this.
+pub const BLOCK_MS: u64 = 200;
+/// Dead letters kept on disk by one sink; beyond it they are counted only.
+pub const DEAD_LETTERS_BYTES: u64 = 256 << 20;
