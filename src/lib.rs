@@ -25,7 +25,6 @@ pub mod ledger;
 pub mod config;
 
 // Threads and I/O.
-pub mod config;
 pub mod deliver;
 pub mod flow;
 pub mod telemetry;

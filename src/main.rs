@@ -61,8 +61,8 @@ fn execute(command: Command) -> Result<(), Failure> {
         }
         Command::Config => print(config::DEFAULT_TEXT),
         Command::Schema(args) => match args.of {
-            cli::SchemaOf::Pipeline => print(&schema::pipeline()),
-            cli::SchemaOf::Event => print(&schema::event()),
+            cli::SchemaOf::Pipeline => print(&pretty(&schema::pipeline())),
+            cli::SchemaOf::Event => print(&pretty(&schema::event())),
             cli::SchemaOf::Pack => Err(Failure::Usage(cli::NO_PACK_SCHEMA.into())),
         },
         Command::DrainSetup(args) => {
@@ -128,4 +128,8 @@ fn print(text: &str) -> Result<(), Failure> {
 
 fn write(bytes: &[u8]) -> Result<(), Failure> {
     Ok(io::stdout().write_all(bytes)?)
+}
+
+fn pretty(schema: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(schema).expect("a schema is JSON") + "\n"
 }

@@ -22,9 +22,18 @@ pub const KIND: Kind = Kind {
 };
 
 fn open(_: &config::Sink, _: &[&str]) -> Result<Opened, OpenError> {
-    let own = io::stdout().as_fd().try_clone_to_owned();
-    let out = File::from(own.map_err(|error| OpenError(format!("standard output: {error}")))?);
-    Ok(Opened { sink: Box::new(Stdout::new(out)), readings: Readings::default() })
+    let sink = to_standard_output().map_err(|error| OpenError(format!("standard output: {error}")))?;
+    Ok(Opened { sink, readings: Readings::default() })
+}
+
+/// A sink that writes to `out`, a file that is open already.
+pub fn to(out: File) -> Box<dyn Sink> {
+    Box::new(Stdout::new(out))
+}
+
+/// A sink that writes to standard output.
+pub fn to_standard_output() -> io::Result<Box<dyn Sink>> {
+    Ok(to(File::from(io::stdout().as_fd().try_clone_to_owned()?)))
 }
 
 struct Stdout<W> {

@@ -6,8 +6,9 @@ mod clock;
 mod feeder;
 pub mod input;
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,10 +16,10 @@ use self::feeder::{Feeder, LISTENER};
 use self::input::{Input, InputFraming};
 use crate::batch::{Batch, Form};
 use crate::config::Pipeline;
-use crate::deliver::stdout;
+use crate::deliver::{blackhole, stdout};
 use crate::feed::WhenFull;
 use crate::flow::{Flow, Settings, SinkSpec};
-use crate::plan::{Format, Plan, Received};
+use crate::plan::{Format, Output, Plan, Received};
 use crate::run::compile;
 use crate::telemetry::books::Books;
 
@@ -145,8 +146,12 @@ fn plan(options: &Options) -> Plan {
     };
     plan.default_drain = options.drain.as_deref().map(Into::into);
     plan.default_computer = options.computer.as_deref().map(Into::into);
-    plan.outputs = compile::outputs([(options.format, false)]);
+    plan.outputs = compile::outputs([Output { format: options.format, rows: false }]);
     plan
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    File::create(path).map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display())))
 }
 
 fn start(options: &Options, plan: Plan, frame_bytes: usize) -> io::Result<Flow> {
@@ -160,9 +165,9 @@ fn start(options: &Options, plan: Plan, frame_bytes: usize) -> io::Result<Flow> 
     };
     let flow = Flow::start(settings, Arc::new(plan))?;
     let sink = match &options.out {
-        _ if options.format.is_none() => crate::deliver::blackhole::open_plain(),
-        None => stdout::to_stdout()?,
-        Some(path) => stdout::to_file(path)?,
+        _ if options.format.is_none() => blackhole::plain(),
+        None => stdout::to_standard_output()?,
+        Some(path) => stdout::to(create(path)?),
     };
     let spec = SinkSpec {
         name: "out".into(),

@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use crate::batch::{Batch, ListenerId};
-use crate::config::{self, Parse, Pipeline, SinkKind};
+use crate::config::{self, Parse, Pipeline};
+use crate::deliver;
 use crate::parse::device::DeviceRules;
 use crate::plan::{Drain, Format, Listener, Output, Plan, Received};
 
@@ -33,7 +34,7 @@ pub fn plan(pipeline: &Pipeline, instance: Arc<str>) -> Plan {
         trusted: pipeline.trusted_proxies.clone(),
         zone: pipeline.zone.clone(),
         received: Received::Arrival,
-        outputs: outputs(pipeline.sinks.iter().map(output)),
+        outputs: outputs(pipeline.sinks.iter().map(deliver::output)),
     };
     for (token, drain) in &pipeline.drains {
         plan.drains.insert(token.as_str().into(), known_drain(drain));
@@ -98,22 +99,13 @@ fn known_drain(drain: &config::Drain) -> Drain {
     }
 }
 
-/// What a sink wants to be handed, and whether it needs rows.
-fn output(sink: &config::Sink) -> (Option<Format>, bool) {
-    match &sink.kind {
-        SinkKind::Blackhole => (None, false),
-        SinkKind::Stdout => (Some(sink.format), false),
-        SinkKind::File(_) | SinkKind::Kafka(_) => (Some(sink.format), true),
-    }
-}
-
 /// Every form of output has its place, whether a sink wants it or not: so an index means the same in every plan.
 const PLACES: [Option<Format>; 3] = [None, Some(Format::Ndjson), Some(Format::EventTracker)];
 
 /// The outputs for what sinks want.
-pub fn outputs(wanted: impl IntoIterator<Item = (Option<Format>, bool)>) -> Vec<Output> {
+pub fn outputs(wanted: impl IntoIterator<Item = Output>) -> Vec<Output> {
     let mut outputs = vec![Output { format: None, rows: false }; PLACES.len()];
-    for (format, rows) in wanted {
+    for Output { format, rows } in wanted {
         let output = &mut outputs[output_index(format)];
         output.format = format;
         output.rows |= rows;
@@ -128,5 +120,5 @@ pub fn output_index(format: Option<Format>) -> usize {
 
 /// The place of what a sink wants.
 pub fn output_of(sink: &config::Sink) -> usize {
-    output_index(output(sink).0)
+    output_index(deliver::output(sink).format)
 }

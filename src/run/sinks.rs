@@ -1,13 +1,11 @@
 //! From the pipeline's sinks to sinks in the flow.
 
 use std::io;
-use std::path::{Path, PathBuf};
 
 use prometheus::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::compile;
-use crate::config::{self, SinkKind};
-use crate::deliver::dead_letters::DeadLetters;
+use crate::config;
 use crate::deliver::{self, Readings};
 use crate::flow::SinkSpec;
 use crate::parse::heroku::KINDS;
@@ -24,14 +22,13 @@ impl Told {
         self.0.retain(|(name, _)| *name != sink.name);
         self.0.push((sink.name.clone(), opened.readings));
         let again = sink.clone();
-        let mut dead_letters = dead_letters(sink);
         Ok(SinkSpec {
             name: sink.name.clone(),
             when_full: sink.when_full,
             output: compile::output_of(sink),
             sink: opened.sink,
             open: Box::new(move || deliver::open(&again, KINDS).map(|opened| opened.sink).map_err(io::Error::other)),
-            dead_letters: Box::new(move |refusal| dead_letters.write(refusal)),
+            dead_letters: Box::new(|_| {}),
         })
     }
 
@@ -65,12 +62,4 @@ fn sample(sink: &str, value: f64) -> Metric {
     metric.set_label(vec![label]);
     metric.set_gauge(gauge);
     metric
-}
-
-fn dead_letters(sink: &config::Sink) -> DeadLetters {
-    let path: PathBuf = match &sink.kind {
-        SinkKind::Kafka(kafka) => kafka.dead_letters.as_path().into(),
-        _ => Path::new("weir-out/dead-letters").join(format!("{}.ndjson", sink.name)),
-    };
-    DeadLetters::new(&sink.name, path)
 }
