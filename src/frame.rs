@@ -317,7 +317,9 @@ mod tests {
         let mut frames = Vec::new();
         let mut buffer = Vec::new();
         for piece in pieces {
+            let waits = !framer.can_go_on(&buffer, piece);
             buffer.extend_from_slice(piece);
+            assert!(!waits || framer.clone().step(&buffer, 0) == Step::More { carry: 0 });
             let mut at = 0;
             loop {
                 match framer.step(&buffer, at) {
