@@ -1,1 +1,232 @@
+//! Key=value text: the pairs of a line, the names and values that they become, metrics lines.
+//!
+//! Names lose `sample#`, have `_` for `-`, `.` and `#`, and gain the unit that their value loses. Quoted values keep their
+//! backslashes. Of equal names the first counts: what comes later on a line is the less trusted.
 
+use super::heroku;
+use super::text::{Row, Text, digits, is_blank, is_number, number};
+use crate::event::{Field, FieldId, Name, Span, Value};
+use crate::limits;
+
+/// A key with its value, without its quotes.
+#[derive(Clone, Copy)]
+pub(super) struct Pair<'a> {
+    pub key: Text<'a>,
+    pub value: Text<'a>,
+    pub quoted: bool,
+}
+
+/// The pairs of a text from left to right; words without `=` are passed over.
+pub(super) struct Pairs<'a> {
+    text: Text<'a>,
+    at: usize,
+}
+
+impl<'a> Pairs<'a> {
+    pub fn new(text: Text<'a>) -> Pairs<'a> {
+        Pairs { text, at: 0 }
+    }
+
+    /// Where the last pair ended.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    fn skip(&mut self, while_it: impl Fn(u8) -> bool) {
+        let rest = &self.text.bytes[self.at..];
+        self.at += rest.iter().position(|byte| !while_it(*byte)).unwrap_or(rest.len());
+    }
+}
+
+/// Where the quote that closes a value is in `bytes`, which begin behind the opening one; `\"` does not close.
+pub(super) fn closing_quote(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes[at] == b'"' {
+            return Some(at);
+        }
+        at += 2;
+    }
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = Pair<'a>;
+
+    fn next(&mut self) -> Option<Pair<'a>> {
+        loop {
+            self.skip(is_blank);
+            let start = self.at;
+            self.skip(|byte| !is_blank(byte) && byte != b'=');
+            if self.at == self.text.len() {
+                return None;
+            }
+            if self.text.bytes[self.at] != b'=' || self.at == start {
+                self.skip(|byte| !is_blank(byte));
+                continue;
+            }
+            let key = self.text.part(start, self.at);
+            self.at += 1;
+            let value = self.at;
+            if self.text.bytes.get(value) == Some(&b'"')
+                && let Some(close) = closing_quote(&self.text.bytes[value + 1..])
+            {
+                self.at = value + close + 2;
+                return Some(Pair { key, value: self.text.part(value + 1, value + 1 + close), quoted: true });
+            }
+            self.skip(|byte| !is_blank(byte));
+            return Some(Pair { key, value: self.text.part(value, self.at), quoted: false });
+        }
+    }
+}
+
+/// `number` times `factor`, rounded to the nearest whole, halves up; `None` if it is no plain decimal of sensible length.
+fn scaled(number: &[u8], factor: u64) -> Option<u128> {
+    /// Digits that, times the largest factor and two, fit a u128.
+    const DIGITS_MAX: usize = 24;
+    let (whole, fraction) = match number.iter().position(|byte| *byte == b'.') {
+        Some(dot) => (&number[..dot], &number[dot + 1..]),
+        None => (number, &number[..0]),
+    };
+    if whole.len() + fraction.len() > DIGITS_MAX {
+        return None;
+    }
+    let all = whole.iter().chain(fraction).try_fold(0u128, |sum, byte| match byte {
+        b'0'..=b'9' => Some(sum * 10 + (byte - b'0') as u128),
+        _ => None,
+    })?;
+    let one = 10u128.pow(fraction.len() as u32);
+    Some((all * factor as u128 * 2 + one) / (2 * one))
+}
+
+/// A value with what its unit adds to the name.
+fn measured(text: Text, row: &mut Row) -> (Value, &'static str) {
+    for unit in heroku::UNITS {
+        let Some(amount) = text.bytes.strip_suffix(unit.written.as_bytes()) else { continue };
+        if !is_number(amount) {
+            continue;
+        }
+        let amount = text.part(0, amount.len());
+        if unit.factor == 0 {
+            return (number(amount).unwrap_or(Value::Raw(amount.span)), unit.suffix);
+        }
+        let (negative, size) = match amount.bytes.strip_prefix(b"-") {
+            Some(size) => (true, size),
+            None => (false, amount.bytes),
+        };
+        let Some(bytes) = scaled(size, unit.factor) else { continue };
+        let value = match u64::try_from(bytes) {
+            Ok(bytes) if !negative => Value::Int(bytes),
+            _ => Value::Raw(made_number(negative, bytes, row.made)),
+        };
+        return (value, unit.suffix);
+    }
+    (bare(text), "")
+}
+
+fn made_number(negative: bool, mut number: u128, made: &mut Vec<u8>) -> Span {
+    let start = made.len();
+    loop {
+        made.push(b'0' + (number % 10) as u8);
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    if negative {
+        made.push(b'-');
+    }
+    made[start..].reverse();
+    Span::made(start, made.len())
+}
+
+/// A bare value without a unit: a boolean, a number or text.
+fn bare(text: Text) -> Value {
+    match text.bytes {
+        b"true" => Value::Bool(true),
+        b"false" => Value::Bool(false),
+        _ => number(text).unwrap_or(Value::Text(text.span)),
+    }
+}
+
+/// Appends the field that a pair is, unless its value is empty or its name is taken.
+///
+/// `renamed` are names that are called otherwise.
+pub(super) fn field(pair: Pair, renamed: &[(&str, FieldId)], row: &mut Row) {
+    if pair.value.len() == 0 || row.fields.len() >= limits::FIELDS {
+        return;
+    }
+    let start = row.made.len();
+    let (value, suffix) =
+        if pair.quoted { (Value::Text(pair.value.span), "") } else { measured(pair.value, row) };
+    let key = pair.key.bytes.strip_prefix(b"sample#").unwrap_or(pair.key.bytes);
+    let named = row.made.len();
+    let plain = |byte: &u8| if matches!(byte, b'-' | b'.' | b'#') { b'_' } else { *byte };
+    row.made.extend(key.iter().map(plain));
+    row.made.extend_from_slice(suffix.as_bytes());
+    let name = &row.made[named..];
+    let known = renamed
+        .iter()
+        .find(|(sent, _)| sent.as_bytes() == name)
+        .map(|(_, id)| *id)
+        .or_else(|| heroku::metric(name));
+    let name_bytes = known.map_or(name, |id| heroku::FIELDS[id.0 as usize].as_bytes());
+    if taken(name_bytes, row) {
+        row.made.truncate(start);
+        return;
+    }
+    let name = match known {
+        Some(id) => {
+            row.made.truncate(named);
+            Name::Known(id)
+        }
+        None => Name::Text(Span::made(named, row.made.len())),
+    };
+    row.fields.push(Field { name, value });
+}
+
+/// Whether a field of this name is there; all names that are no known ones are made.
+fn taken(name: &[u8], row: &Row) -> bool {
+    row.fields.iter().any(|field| match field.name {
+        Name::Known(id) => heroku::FIELDS[id.0 as usize].as_bytes() == name,
+        Name::Text(span) => &row.made[span.start()..span.end()] == name,
+    })
+}
+
+/// Appends all pairs of an add-on's metrics line.
+pub(super) fn addon(text: Text, row: &mut Row) {
+    let renamed = [("source", heroku::SOURCE), ("addon", heroku::ADDON)];
+    for pair in Pairs::new(text).take(limits::FIELDS) {
+        field(pair, &renamed, row);
+    }
+}
+
+/// Appends the pairs of a runtime metrics line, `dyno` the short name and `dyno_id` the long one.
+pub(super) fn runtime(text: Text, row: &mut Row) {
+    let (mut source, mut dyno) = (None, None);
+    for pair in Pairs::new(text).take(limits::FIELDS).filter(|pair| pair.value.len() > 0) {
+        match pair.key.bytes {
+            b"source" => _ = source.get_or_insert(pair.value),
+            b"dyno" => _ = dyno.get_or_insert(pair.value),
+            _ => {}
+        }
+    }
+    // Some senders swap the two: the id is the one that says so.
+    let is_id = |text: &Text| text.bytes.starts_with(b"heroku.");
+    if let Some(name) = source.filter(|text| !is_id(text)).or(dyno.filter(|text| !is_id(text))) {
+        row.text(heroku::DYNO, name);
+    }
+    if let Some(id) = dyno.filter(is_id).or(source.filter(is_id)) {
+        row.text(heroku::DYNO_ID, id);
+    }
+    let others = Pairs::new(text).take(limits::FIELDS).filter(|pair| !matches!(pair.key.bytes, b"source" | b"dyno"));
+    for pair in others {
+        field(pair, &[], row);
+    }
+}
+
+/// The number behind `word` at the start of `text`, if there is one.
+pub(super) fn number_after(text: Text, word: &[u8]) -> Option<u64> {
+    let rest = text.bytes.strip_prefix(word)?;
+    digits(&rest[..rest.iter().take_while(|byte| byte.is_ascii_digit()).count()])
+}

@@ -1,0 +1,191 @@
+//! Pieces of text that know where they lie, and the row that they become fields of.
+//!
+//! A `Text` is bytes together with their span; what the extractors find is always a part of one, so a field costs no
+//! copy. Text that has to be made goes to the arena behind `Row`.
+
+use memchr::memchr;
+
+use crate::event::{Field, FieldId, Name, Span, Value};
+
+/// Bytes and where they lie: in the batch, or in the arena (then `bytes` is a copy of that part of it).
+#[derive(Clone, Copy)]
+pub(crate) struct Text<'a> {
+    pub bytes: &'a [u8],
+    pub span: Span,
+}
+
+impl<'a> Text<'a> {
+    pub fn new(bytes: &'a [u8], span: Span) -> Text<'a> {
+        debug_assert_eq!(bytes.len(), span.len());
+        Text { bytes, span }
+    }
+
+    /// The part `from..to`.
+    pub fn part(self, from: usize, to: usize) -> Text<'a> {
+        Text { bytes: &self.bytes[from..to], span: self.span.slice(from, to) }
+    }
+
+    pub fn from(self, from: usize) -> Text<'a> {
+        self.part(from, self.bytes.len())
+    }
+
+    pub fn len(self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Without spaces and tabs at both ends.
+    pub fn trimmed(self) -> Text<'a> {
+        let start = self.bytes.iter().position(|byte| !is_blank(*byte)).unwrap_or(self.len());
+        let end = self.bytes.iter().rposition(|byte| !is_blank(*byte)).map_or(start, |at| at + 1);
+        self.part(start, end)
+    }
+
+    /// What lies before the first occurrence of `byte`, or all.
+    pub fn until(self, byte: u8) -> Text<'a> {
+        self.part(0, memchr(byte, self.bytes).unwrap_or(self.len()))
+    }
+
+    /// The bytes up to the first blank.
+    pub fn word(self) -> Text<'a> {
+        self.part(0, self.bytes.iter().position(|byte| is_blank(*byte)).unwrap_or(self.len()))
+    }
+}
+
+/// What separates words: JSON's white space.
+pub(crate) fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+/// The fields of the event at hand and the arena for what they need to have made.
+pub(crate) struct Row<'a> {
+    pub made: &'a mut Vec<u8>,
+    pub fields: &'a mut Vec<Field>,
+}
+
+impl Row<'_> {
+    pub fn push(&mut self, id: FieldId, value: Value) {
+        self.fields.push(Field { name: Name::Known(id), value });
+    }
+
+    /// A text; an empty one is absent.
+    pub fn text(&mut self, id: FieldId, text: Text) {
+        if text.len() > 0 {
+            self.push(id, Value::Text(text.span));
+        }
+    }
+
+    /// A number, if `text` is one.
+    pub fn number(&mut self, id: FieldId, text: Text) {
+        if let Some(value) = number(text) {
+            self.push(id, value);
+        }
+    }
+}
+
+/// Whether `bytes` are wholly a number as JSON writes it.
+pub(crate) fn is_number(bytes: &[u8]) -> bool {
+    let digits = |from: usize| bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let mut at = usize::from(bytes.first() == Some(&b'-'));
+    let whole = digits(at);
+    if whole == 0 || (whole > 1 && bytes[at] == b'0') {
+        return false;
+    }
+    at += whole;
+    if bytes.get(at) == Some(&b'.') {
+        let fraction = digits(at + 1);
+        if fraction == 0 {
+            return false;
+        }
+        at += 1 + fraction;
+    }
+    if matches!(bytes.get(at), Some(b'e' | b'E')) {
+        at += 1 + usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
+        let exponent = if at <= bytes.len() { digits(at) } else { 0 };
+        if exponent == 0 {
+            return false;
+        }
+        at += exponent;
+    }
+    at == bytes.len()
+}
+
+/// The number that `bytes`, all digits, are, if it fits.
+pub(crate) fn digits(bytes: &[u8]) -> Option<u64> {
+    if bytes.is_empty() {
+        return None;
+    }
+    bytes.iter().try_fold(0u64, |sum, byte| match byte {
+        b'0'..=b'9' => sum.checked_mul(10)?.checked_add((byte - b'0') as u64),
+        _ => None,
+    })
+}
+
+/// A number as JSON writes it.
+pub(crate) fn number(text: Text) -> Option<Value> {
+    if !is_number(text.bytes) {
+        return None;
+    }
+    Some(digits(text.bytes).map_or(Value::Raw(text.span), Value::Int))
+}
+
+/// Copies `bytes` without ANSI sequences (ESC [ … final byte) behind `out`.
+///
+/// An ESC that begins no whole sequence is kept.
+pub(crate) fn without_ansi(bytes: &[u8], out: &mut Vec<u8>) {
+    let mut rest = bytes;
+    while let Some(at) = memchr(0x1b, rest) {
+        out.extend_from_slice(&rest[..at]);
+        rest = &rest[at..];
+        let length = sequence(rest);
+        if length == 0 {
+            out.push(0x1b);
+        }
+        rest = &rest[length.max(1)..];
+    }
+    out.extend_from_slice(rest);
+}
+
+/// Length of the ANSI sequence at the start of `bytes`, 0 if there is none.
+//= https://ecma-international.org/publications-and-standards/standards/ecma-48/#section-5.4
+fn sequence(bytes: &[u8]) -> usize {
+    if bytes.get(1) != Some(&b'[') {
+        return 0;
+    }
+    let inner = bytes[2..].iter().take_while(|byte| matches!(byte, 0x20..=0x3f)).count();
+    match bytes.get(2 + inner) {
+        Some(0x40..=0x7e) => 3 + inner,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_json() {
+        for yes in ["0", "-0", "10", "1.5", "-1.50", "1e5", "1E+5", "0.0e-10", "123456789012345678901234567890"] {
+            assert!(is_number(yes.as_bytes()), "{yes}");
+        }
+        for no in ["", "-", "01", "00", "1.", ".5", "+1", "1e", "1e+", "1e5x", "0x1", "1 ", "NaN", "--1", "1.5.2"] {
+            assert!(!is_number(no.as_bytes()), "{no}");
+        }
+    }
+
+    #[test]
+    fn ansi_is_taken_out_whole() {
+        for (with, without) in [
+            ("\x1b[36m\x1b[1mSELECT\x1b[0m 1", "SELECT 1"),
+            ("a\x1b[38;5;1mb", "ab"),
+            ("a\x1b[", "a\x1b["),
+            ("a\x1b[12", "a\x1b[12"),
+            ("\x1b\x1b[0mx", "\x1bx"),
+            ("\x1b]0;title", "\x1b]0;title"),
+            ("\x1b[1\nm", "\x1b[1\nm"),
+        ] {
+            let mut out = Vec::new();
+            without_ansi(with.as_bytes(), &mut out);
+            assert_eq!(out, without.as_bytes(), "{with:?}");
+        }
+    }
+}
