@@ -231,7 +231,8 @@ pub fn man() -> Vec<u8> {
     let write = |command: clap::Command, out: &mut Vec<u8>| {
         clap_mangen::Man::new(command).render(out).expect("writing into memory does not fail");
     };
-    let commands: Vec<clap::Command> = weir.get_subcommands().filter(|c| c.get_name() != "help").cloned().collect();
+    let commands: Vec<clap::Command> =
+        weir.get_subcommands().filter(|c| c.get_name() != "help").cloned().collect();
     write(weir, &mut out);
     for command in commands {
         write(command, &mut out);
@@ -305,7 +306,9 @@ mod tests {
         assert_eq!(replay.files, [PathBuf::from("a"), PathBuf::from("-")]);
         assert_eq!((replay.framing, replay.received), (ReplayFraming::LogplexBody, Received::Now));
         assert_eq!(replay.zone, config::zone("-05:30"));
-        let Ok(Command::DrainSetup(setup)) = parse("weir drain-setup my-app --host ::1") else { panic!("setup") };
+        let Ok(Command::DrainSetup(setup)) = parse("weir drain-setup my-app --host ::1") else {
+            panic!("setup")
+        };
         assert_eq!(setup.host.as_deref(), Some("[::1]"));
     }
 

@@ -75,7 +75,12 @@ impl<E: Entry> Ring<E> {
 
     /// A new reader, attached behind the head: it takes what comes from now on.
     pub fn attach(&mut self) -> ReaderId {
-        self.readers.push(Some(Reader { next: self.head + 1, mark: self.head, until: Number::MAX, attached: true }));
+        self.readers.push(Some(Reader {
+            next: self.head + 1,
+            mark: self.head,
+            until: Number::MAX,
+            attached: true,
+        }));
         self.gaps.push(E::Gap::default());
         ReaderId(self.readers.len() - 1)
     }
@@ -181,7 +186,8 @@ impl<E: Entry> Ring<E> {
 
     /// Takes out what all attached readers have passed.
     fn sweep(&mut self) -> Vec<E> {
-        let holding = self.readers.iter().flatten().filter(|reader| reader.attached && reader.mark < reader.until);
+        let holding =
+            self.readers.iter().flatten().filter(|reader| reader.attached && reader.mark < reader.until);
         let marks = holding.map(|reader| reader.mark);
         let lowest = marks.min().unwrap_or(self.head).min(self.head);
         let mut left = Vec::new();

@@ -59,8 +59,12 @@ fn drain(app: &str, host: &str, listener: &Listener, drains: &mut usize) -> Stri
     }
     let comment = if *drains == 0 { "" } else { "# " };
     out.push_str(&format!("{comment}heroku drains:add \"{url}\" -a {app}\n"));
-    if let (ListenerKind::Tcp, Some(TlsMode::Sniff)) = (listener.kind, listener.tls.as_ref().map(|tls| tls.mode)) {
-        out.push_str(&format!("# heroku drains:add \"syslog://{host}:{port}\" -a {app}    # plain, on the same port\n"));
+    if let (ListenerKind::Tcp, Some(TlsMode::Sniff)) =
+        (listener.kind, listener.tls.as_ref().map(|tls| tls.mode))
+    {
+        out.push_str(&format!(
+            "# heroku drains:add \"syslog://{host}:{port}\" -a {app}    # plain, on the same port\n"
+        ));
     }
     *drains += 1;
     out
@@ -116,7 +120,10 @@ mod tests {
             "heroku drains -a my-app",
         ];
         assert_eq!(run, expect);
-        assert!(text.contains("# heroku drains:add \"https://logs.example.com:8080/?app=my-app\" -a my-app"), "{text}");
+        assert!(
+            text.contains("# heroku drains:add \"https://logs.example.com:8080/?app=my-app\" -a my-app"),
+            "{text}"
+        );
         assert!(!text.contains("YOUR_HOST"));
     }
 
@@ -126,7 +133,10 @@ mod tests {
         pipeline.listeners.remove(0);
         pipeline.listeners[1].users.insert("a b".into(), Secret::new("hunter2"));
         let text = commands("my-app", None, &pipeline);
-        assert!(text.contains("\nheroku drains:add \"https://a%20b:$DRAIN_PASSWORD@YOUR_HOST:8080/?app=my-app\""), "{text}");
+        assert!(
+            text.contains("\nheroku drains:add \"https://a%20b:$DRAIN_PASSWORD@YOUR_HOST:8080/?app=my-app\""),
+            "{text}"
+        );
         assert!(!text.contains("hunter2"));
     }
 

@@ -136,7 +136,8 @@ impl Shard {
                 Admission::DuplicateButFirst { known } => known,
                 _ => 0,
             };
-            apart.lost_upstream += count(&mut self.tally, run.origin.listener, &event, texts, &self.scratch, known_lost);
+            apart.lost_upstream +=
+                count(&mut self.tally, run.origin.listener, &event, texts, &self.scratch, known_lost);
             if self.scratch.no_match && listener.on_no_match != OnNoMatch::Accept {
                 if listener.on_no_match == OnNoMatch::Drop {
                     share.no_match += 1;
@@ -150,8 +151,15 @@ impl Shard {
             self.id.clear();
             encode::id(plan, batch, run, run.first + place as u32, &mut self.id);
             let drain = drain_of(plan, texts.get(event.drain));
-            let written =
-                Written { plan, run, event: &event, texts, fields: &self.scratch.fields, drain, id: &self.id };
+            let written = Written {
+                plan,
+                run,
+                event: &event,
+                texts,
+                fields: &self.scratch.fields,
+                drain,
+                id: &self.id,
+            };
             for filling in fillings.iter_mut().flatten() {
                 filling.add(&written, &listener.name);
             }
@@ -263,7 +271,8 @@ impl Filling {
         let words = &mut self.parcel.words;
         let id = push_word(words, written.id);
         self.last.drain = same_word(words, self.last.drain, written.texts.get(written.event.drain));
-        self.last.computer = same_word(words, self.last.computer, written.computer().unwrap_or("").as_bytes());
+        self.last.computer =
+            same_word(words, self.last.computer, written.computer().unwrap_or("").as_bytes());
         self.last.listener = same_word(words, self.last.listener, listener.as_bytes());
         self.parcel.rows.push(Row {
             end: self.parcel.bytes.len() as u32,
@@ -303,7 +312,8 @@ fn quarantine(received_us: i64, run: &Run, raw: &[u8], out: &mut Vec<u8>) {
     }
     out.extend_from_slice(br#","raw_base64":""#);
     for chunk in raw.chunks(3) {
-        let word = chunk.iter().fold(0u32, |word, &byte| word << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
+        let word =
+            chunk.iter().fold(0u32, |word, &byte| word << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
         for place in 0..4 {
             let digit = BASE64[(word >> (18 - 6 * place)) as usize & 63];
             out.push(if place <= chunk.len() { digit } else { b'=' });

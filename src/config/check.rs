@@ -36,7 +36,11 @@ pub(super) struct Places {
 pub(super) fn all(r: &mut Reader<'_>, pipeline: &Fields<'_>, places: &Places) {
     if r.whole() && !places.enabled {
         let at = pipeline.key_at("listeners");
-        r.note(at, "no listener is enabled, so nothing could arrive", "`weir config` prints a pipeline with three");
+        r.note(
+            at,
+            "no listener is enabled, so nothing could arrive",
+            "`weir config` prints a pipeline with three",
+        );
     }
     repeated(r, "listener", &places.listener_names);
     repeated(r, "sink", &places.sink_names);
@@ -44,13 +48,21 @@ pub(super) fn all(r: &mut Reader<'_>, pipeline: &Fields<'_>, places: &Places) {
     for place in &places.services {
         if place.value.0 == "admin" && !place.value.1.ip().is_loopback() {
             let message = format!("`admin` is not a loopback address: `{}`", place.shown);
-            r.note(place.at, message, "it has no users yet; use `127.0.0.1:9601`, and `observe` for the cluster");
+            r.note(
+                place.at,
+                message,
+                "it has no users yet; use `127.0.0.1:9601`, and `observe` for the cluster",
+            );
         }
     }
     for (index, file) in places.files.iter().enumerate() {
         if let Some(first) = places.files[..index].iter().find(|first| first.value == file.value) {
             let message = "two sinks write the same file";
-            r.note(file.at, message, format!("the other is in line {}; give one another `path`", first.at.line));
+            r.note(
+                file.at,
+                message,
+                format!("the other is in line {}; give one another `path`", first.at.line),
+            );
         }
     }
 }

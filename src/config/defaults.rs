@@ -14,8 +14,8 @@ use regex_automata::meta::Regex;
 use super::template::Template;
 use super::value::Text;
 use super::{
-    Compress, DeviceId, DeviceRule, FileSink, Format, Framing, Limits, Listener, ListenerKind, Log, LogFormat,
-    LogLevel, OnNoMatch, Parse, Pipeline, Rotate, Sink, SinkKind, WhenFull,
+    Compress, DeviceId, DeviceRule, FileSink, Format, Framing, Limits, Listener, ListenerKind, Log,
+    LogFormat, LogLevel, OnNoMatch, Parse, Pipeline, Rotate, Sink, SinkKind, WhenFull,
 };
 use crate::limits;
 
@@ -48,7 +48,8 @@ impl Default for Pipeline {
                 when_full: WhenFull::Block,
                 kind: SinkKind::File(FileSink {
                     root: "weir-out".into(),
-                    path: Template::path(&"{listener}/{date}.ndjson".into()).expect("a test reads this template"),
+                    path: Template::path(&"{listener}/{date}.ndjson".into())
+                        .expect("a test reads this template"),
                     rotate: ROTATE,
                     compress: Compress::None,
                 }),
@@ -104,10 +105,20 @@ impl DeviceRule {
         const PATTERN: &str = r"\+\d+:\d+\s(?P<Computer>d\.[^\s]+)";
         let syntax = regex_automata::util::syntax::Config::new().utf8(false);
         let config = Regex::config().utf8_empty(false);
-        let regex =
-            Regex::builder().syntax(syntax).configure(config).build(PATTERN).expect("a test compiles this pattern");
-        let group = regex.group_info().to_index(PatternID::ZERO, "Computer").expect("the pattern names its group");
-        DeviceRule { pattern: Text::plain(PATTERN), token: Text::plain("Computer"), regex, group, active: true }
+        let regex = Regex::builder()
+            .syntax(syntax)
+            .configure(config)
+            .build(PATTERN)
+            .expect("a test compiles this pattern");
+        let group =
+            regex.group_info().to_index(PatternID::ZERO, "Computer").expect("the pattern names its group");
+        DeviceRule {
+            pattern: Text::plain(PATTERN),
+            token: Text::plain("Computer"),
+            regex,
+            group,
+            active: true,
+        }
     }
 }
 

@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn a_problem_prints_place_line_and_hint() {
-        let expect = "a.yaml:12:4: unknown key `bnd`\n   12 |  - bnd: x\n      |    ^\nhint: did you mean `bind`?\n";
+        let expect =
+            "a.yaml:12:4: unknown key `bnd`\n   12 |  - bnd: x\n      |    ^\nhint: did you mean `bind`?\n";
         assert_eq!(problem().to_string(), expect);
         let whole = Problem { line: 0, column: 0, hint: None, snippet: None, ..problem() };
         assert_eq!(whole.to_string(), "a.yaml: unknown key `bnd`\n");

@@ -8,7 +8,8 @@
 use ipnet::IpNet;
 
 /// The presets by name.
-const PRESETS: [(&str, &[&str]); 3] = [("cloudflare", CLOUDFLARE), ("fastly", FASTLY), ("cloudfront", CLOUDFRONT)];
+const PRESETS: [(&str, &[&str]); 3] =
+    [("cloudflare", CLOUDFLARE), ("fastly", FASTLY), ("cloudfront", CLOUDFRONT)];
 
 /// Returns the names of the presets.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
@@ -106,7 +107,10 @@ mod tests {
             let inside: IpAddr = inside.parse().expect("an address");
             assert_eq!(ranges.len(), count, "{name}");
             assert!(ranges.iter().any(|range| range.contains(&inside)), "{name} {inside}");
-            assert!(ranges.iter().all(|range| range.network() == range.addr()), "{name}: a range has host bits");
+            assert!(
+                ranges.iter().all(|range| range.network() == range.addr()),
+                "{name}: a range has host bits"
+            );
         }
         assert!(preset("akamai").is_none());
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::template::Template;
 use super::value::{Secret, Text};
-use crate::plan::Format;
 pub use crate::feed::WhenFull;
+use crate::plan::Format;
 
 /// Where events go, and in which form.
 #[derive(Clone, Debug, PartialEq)]

@@ -129,7 +129,8 @@ impl Template {
             let name = &tail[1..end];
             let Some(variable) = Variable::ALL.into_iter().find(|v| v.as_str() == name) else {
                 // The name is shown only if the file itself holds it.
-                let shown = if source.shown().contains(&tail[..=end]) { format!(" `{name}`") } else { String::new() };
+                let shown =
+                    if source.shown().contains(&tail[..=end]) { format!(" `{name}`") } else { String::new() };
                 let hint = match nearest(name, Variable::ALL.iter().map(|v| v.as_str())) {
                     Some(near) => format!("did you mean `{{{near}}}`?"),
                     None => all(),

@@ -100,7 +100,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::batch::{Admission, Form, ListenerId, Origin};
     use crate::event::{Flags, Severity};
-    use crate::parse::device::DeviceRules;
+    use crate::plan::device::DeviceRules;
     use crate::plan::{Listener, OnNoMatch, Received};
 
     pub fn plan() -> Plan {

@@ -146,7 +146,8 @@ impl Shared {
 
     /// Answers the receipts up to the lowest mark of the `block` sinks.
     fn settle_receipts(&self) {
-        let block: Vec<ReaderId> = self.read_sinks().iter().filter(|sink| sink.blocks()).map(|s| s.reader).collect();
+        let block: Vec<ReaderId> =
+            self.read_sinks().iter().filter(|sink| sink.blocks()).map(|s| s.reader).collect();
         if block.is_empty() {
             return;
         }
@@ -210,7 +211,8 @@ impl Intake {
         let admitted = admission.gate.pass(group.iter_mut().map(|slot| &mut slot.batch), now);
         let plan = admission.plan.clone();
         for slot in group {
-            let next = Work { batch: slot.batch, plan: plan.clone(), permit: slot.permit, queued: Instant::now() };
+            let next =
+                Work { batch: slot.batch, plan: plan.clone(), permit: slot.permit, queued: Instant::now() };
             work.send(next).expect("shards live as long as the gate is open");
         }
         drop(admission);
@@ -236,7 +238,8 @@ impl Intake {
 
     /// The figures of a listener.
     pub fn books(&self, listener: ListenerId) -> Arc<ListenerBooks> {
-        self.shared.listeners.read().unwrap_or_else(std::sync::PoisonError::into_inner)[listener.0 as usize].clone()
+        self.shared.listeners.read().unwrap_or_else(std::sync::PoisonError::into_inner)[listener.0 as usize]
+            .clone()
     }
 }
 
@@ -350,7 +353,10 @@ impl Flow {
             self.shared.sinks.write().unwrap_or_else(std::sync::PoisonError::into_inner).push(state.clone());
             let shared = self.shared.clone();
             let name = format!("sink-{}", spec.name);
-            state.started(spawn(name, { let state = state.clone(); move || sinks::run(&shared, &state, spec) })?);
+            state.started(spawn(name, {
+                let state = state.clone();
+                move || sinks::run(&shared, &state, spec)
+            })?);
         }
         admission.plan = plan;
         drop(admission);
@@ -425,7 +431,10 @@ impl Flow {
 }
 
 /// Starts a named thread; a panic in it ends the process with exit code 1, since the books could not close any more.
-pub fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> std::io::Result<std::thread::JoinHandle<()>> {
+pub fn spawn(
+    name: String,
+    work: impl FnOnce() + Send + 'static,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
     std::thread::Builder::new().name(name.clone()).spawn(move || {
         if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
             tracing::error!(thread = name, "thread panicked; weir ends");

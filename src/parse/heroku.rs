@@ -418,7 +418,9 @@ impl Words {
 /// The kind of a message; `text` is without ANSI.
 pub fn kind(source: &[u8], process: &[u8], text: &[u8]) -> KindId {
     let fits = |rule: &&KindRule| {
-        rule.source.is_none_or(|name| name.as_bytes() == source) && rule.process.fits(process) && rule.words.fits(text)
+        rule.source.is_none_or(|name| name.as_bytes() == source)
+            && rule.process.fits(process)
+            && rule.words.fits(text)
     };
     KIND_RULES.iter().find(fits).map_or(OTHER, |rule| rule.kind)
 }

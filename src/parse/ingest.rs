@@ -25,7 +25,9 @@ pub(super) fn record(frame: Text, scratch: &mut Scratch) -> Option<Envelope> {
 
 /// Whether a field goes to the envelope; a time or severity that cannot be read stays a field.
 fn fills<'a>(field: Field, bytes: impl Fn(Span) -> &'a [u8], envelope: &mut Envelope) -> bool {
-    let (Name::Text(name), Value::Text(value) | Value::Raw(value)) = (field.name, field.value) else { return false };
+    let (Name::Text(name), Value::Text(value) | Value::Raw(value)) = (field.name, field.value) else {
+        return false;
+    };
     let is_text = matches!(field.value, Value::Text(_));
     let slot = match bytes(name) {
         b"time" => {

@@ -31,7 +31,12 @@ pub struct Json {
 
 impl Default for Json {
     fn default() -> Json {
-        Json { buffers: Buffers::default(), tape: Tape(Vec::new()), copy: Vec::new(), names: Names::default() }
+        Json {
+            buffers: Buffers::default(),
+            tape: Tape(Vec::new()),
+            copy: Vec::new(),
+            names: Names::default(),
+        }
     }
 }
 
@@ -73,7 +78,8 @@ impl Json {
         let mut tape = core::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
         let filled = simd_json::fill_tape(&mut self.copy, &mut self.buffers, &mut tape);
         let done = filled.map_err(|_| Broken).and_then(|()| {
-            let mut walk = Walk { body, nodes: tape.0.iter(), places: self.buffers.structural_indexes(), at: 0 };
+            let mut walk =
+                Walk { body, nodes: tape.0.iter(), places: self.buffers.structural_indexes(), at: 0 };
             let Some(Node::Object { len, .. }) = walk.nodes.next() else { return Err(Broken) };
             walk.object(*len, 1, &mut self.names, row)
         });
@@ -142,7 +148,8 @@ impl<'a> Walk<'a> {
                     StaticNode::Null => None,
                     StaticNode::Bool(value) => Some(Value::Bool(*value)),
                     _ => {
-                        let number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+                        let number =
+                            |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
                         let len = self.body.bytes[place..].iter().take_while(|byte| number(byte)).count();
                         Some(Value::Raw(self.body.part(place, place + len).span))
                     }

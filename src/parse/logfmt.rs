@@ -219,7 +219,8 @@ pub(super) fn runtime(text: Text, row: &mut Row) {
     if let Some(id) = dyno.filter(is_id).or(source.filter(is_id)) {
         row.text(heroku::DYNO_ID, id);
     }
-    let others = Pairs::new(text).take(limits::FIELDS).filter(|pair| !matches!(pair.key.bytes, b"source" | b"dyno"));
+    let others =
+        Pairs::new(text).take(limits::FIELDS).filter(|pair| !matches!(pair.key.bytes, b"source" | b"dyno"));
     for pair in others {
         field(pair, &[], row);
     }

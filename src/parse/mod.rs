@@ -3,7 +3,6 @@
 //! `event` never fails: a frame that is neither RFC 5424 nor RFC 3164 becomes an event of kind `other`. Nothing is
 //! allocated an event once the scratch has grown: made text and fields go to the caller's `Scratch`.
 
-pub mod device;
 pub mod heroku;
 mod ingest;
 pub mod json;
@@ -23,8 +22,9 @@ use memchr::memchr;
 
 use crate::batch::{Batch, Form, Frame, Run};
 use crate::event::{Event, Field, FieldId, Flags, Name, Severity, Span, Value};
+use crate::plan::device::DeviceScratch;
 use crate::plan::{Plan, Received};
-use device::DeviceScratch;
+
 use json::Json;
 use text::{Row, Text};
 
@@ -107,7 +107,8 @@ pub fn event(plan: &Plan, batch: &Batch, run: &Run, frame: Frame, scratch: &mut 
         Form::IngestJson => ingest::record(Text::new(&bytes[span.start()..span.end()], span), scratch),
         Form::IngestText => Some(Envelope { message: span, ..Envelope::default() }),
     };
-    let drain = drain(plan, run, bytes, span, envelope.map_or(Span::NONE, |envelope| envelope.token), scratch);
+    let drain =
+        drain(plan, run, bytes, span, envelope.map_or(Span::NONE, |envelope| envelope.token), scratch);
     let mut event = match envelope {
         Some(envelope) => parsed(plan, run, bytes, span, envelope, scratch),
         None => unparsed(bytes, span),
@@ -185,7 +186,14 @@ fn unparsed(bytes: &[u8], frame: Span) -> Event {
 }
 
 /// The event of a frame whose envelope is known; drain and times are the caller's.
-fn parsed(plan: &Plan, run: &Run, bytes: &[u8], frame: Span, envelope: Envelope, scratch: &mut Scratch) -> Event {
+fn parsed(
+    plan: &Plan,
+    run: &Run,
+    bytes: &[u8],
+    frame: Span,
+    envelope: Envelope,
+    scratch: &mut Scratch,
+) -> Event {
     let mut message_copy = core::mem::take(&mut scratch.message);
     let mut plain_copy = core::mem::take(&mut scratch.plain);
     let message = match envelope.message {
@@ -214,8 +222,10 @@ fn parsed(plan: &Plan, run: &Run, bytes: &[u8], frame: Span, envelope: Envelope,
         false => &bytes[span.start()..span.end()],
     };
     let kind = heroku::kind(of(envelope.source), of(envelope.process), plain.bytes);
-    let shown = [envelope.hostname, envelope.source, envelope.process, envelope.msgid, envelope.sd, message.span];
-    let valid = core::str::from_utf8(of(frame)).is_ok() || shown.iter().all(|span| core::str::from_utf8(of(*span)).is_ok());
+    let shown =
+        [envelope.hostname, envelope.source, envelope.process, envelope.msgid, envelope.sd, message.span];
+    let valid = core::str::from_utf8(of(frame)).is_ok()
+        || shown.iter().all(|span| core::str::from_utf8(of(*span)).is_ok());
     let mut flags = envelope.flags;
     if !valid {
         flags.set(Flags::INVALID_UTF8);

@@ -58,7 +58,8 @@ pub(super) fn lost(text: &[u8]) -> Option<u64> {
 
 /// `State changed from A to B`.
 fn state(text: Text, row: &mut Row) -> Option<Severity> {
-    let rest = text.bytes.strip_prefix(b"State changed from ").map(|rest| text.from(text.len() - rest.len()))?;
+    let rest =
+        text.bytes.strip_prefix(b"State changed from ").map(|rest| text.from(text.len() - rest.len()))?;
     let from = rest.word();
     let to = rest.bytes[from.len()..].strip_prefix(b" to ").map(|to| rest.from(rest.len() - to.len()).word());
     row.text(heroku::FROM_STATE, from);

@@ -124,7 +124,8 @@ fn pairs<'a>(text: Text<'a>, line: &mut Line<'a>) {
 
 /// The path behind its opening quote, and what follows its closing one.
 fn quoted_path<'a>(text: Text<'a>) -> (Text<'a>, Text<'a>) {
-    let escaped = |quote: usize| text.bytes[..quote].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
+    let escaped =
+        |quote: usize| text.bytes[..quote].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
     let mut first_escaped = None;
     let mut close = None;
     for quote in memmem::find_iter(text.bytes, b"\" host=") {

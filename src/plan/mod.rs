@@ -3,13 +3,15 @@
 //! A reload compiles a new plan and swaps it while the gate is shut; no batch sees two. Listeners are only ever added,
 //! so that an id stays valid. Nothing here knows a socket or a file.
 
+pub mod device;
+
 use std::sync::Arc;
 
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
+use self::device::DeviceRules;
 use crate::batch::ListenerId;
-use crate::parse::device::DeviceRules;
 
 /// What becomes of a frame that no device id rule names, when rules are there to name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

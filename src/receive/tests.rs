@@ -113,7 +113,10 @@ impl Bench {
         self.receivers.join().unwrap();
         assert!(self.flow.finish(Duration::from_secs(5)));
         let books = self.books;
-        assert_eq!(books.received.get(), books.admitted.get() + books.shed_no_slot.get() + books.duplicate.get());
+        assert_eq!(
+            books.received.get(),
+            books.admitted.get() + books.shed_no_slot.get() + books.duplicate.get()
+        );
         assert_eq!(books.connections.get(), books.connections_ended.get());
         books
     }

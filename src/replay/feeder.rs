@@ -79,7 +79,12 @@ fn origin(form: Form, peer: Option<std::net::IpAddr>) -> Arc<Origin> {
 }
 
 impl Feeder {
-    pub fn new(intake: Intake, received: ReceivedAt, zone: TimeZone, progress: Progress) -> std::io::Result<Feeder> {
+    pub fn new(
+        intake: Intake,
+        received: ReceivedAt,
+        zone: TimeZone,
+        progress: Progress,
+    ) -> std::io::Result<Feeder> {
         Ok(Feeder {
             intake,
             runtime: tokio::runtime::Builder::new_current_thread().build()?,
@@ -139,7 +144,8 @@ impl Feeder {
     /// Appends a line whose clock is known to the open batch.
     fn append(&mut self, line: &Waiting, bytes: &[u8]) {
         let now = self.clock.now_us();
-        let is_full = |batch: &Batch| batch.frames.len() >= limits::BATCH_FRAMES || batch.room() < bytes.len();
+        let is_full =
+            |batch: &Batch| batch.frames.len() >= limits::BATCH_FRAMES || batch.room() < bytes.len();
         if self.slot.as_ref().is_some_and(|slot| is_full(&slot.batch) || now - self.slot_since_us >= CUT_US) {
             self.dispatch();
         }

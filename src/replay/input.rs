@@ -62,16 +62,25 @@ impl Input {
     /// Opens a file; `-` is standard input. The error names the file.
     pub fn open(path: &Path) -> io::Result<Input> {
         if path == Path::new("-") {
-            return Ok(Input { source: Box::new(io::stdin()), size: None, modified_us: crate::flow::now_us() });
+            return Ok(Input {
+                source: Box::new(io::stdin()),
+                size: None,
+                modified_us: crate::flow::now_us(),
+            });
         }
-        let explain = |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display()));
+        let explain =
+            |error: io::Error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display()));
         let file = File::open(path).map_err(explain)?;
         let about = file.metadata().map_err(explain)?;
         if about.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, format!("`{}` is a folder", path.display())));
+            return Err(io::Error::new(
+                io::ErrorKind::IsADirectory,
+                format!("`{}` is a folder", path.display()),
+            ));
         }
         let modified = about.modified().unwrap_or_else(|_| SystemTime::now());
-        let modified_us = modified.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
+        let modified_us =
+            modified.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
         Ok(Input { source: Box::new(file), size: about.is_file().then_some(about.len()), modified_us })
     }
 }
@@ -93,7 +102,13 @@ pub trait Taker {
 }
 
 /// Reads an input to its end.
-pub fn read(path: &Path, input: &mut Input, framing: InputFraming, limit: usize, taker: &mut dyn Taker) -> io::Result<ReadCount> {
+pub fn read(
+    path: &Path,
+    input: &mut Input,
+    framing: InputFraming,
+    limit: usize,
+    taker: &mut dyn Taker,
+) -> io::Result<ReadCount> {
     let framer = match framing {
         InputFraming::Auto => Framer::new(Framing::Auto, limit),
         InputFraming::Octet => Framer::new(Framing::Octet, limit),
@@ -102,7 +117,8 @@ pub fn read(path: &Path, input: &mut Input, framing: InputFraming, limit: usize,
         // A record's line is longer than the frame it holds: six bytes an escaped one at most.
         InputFraming::Records => Framer::new(Framing::Newline, limit * 6 + 4096),
     };
-    let mut stream = Stream { framer, records: framing == InputFraming::Records, limit, read: ReadCount::default() };
+    let mut stream =
+        Stream { framer, records: framing == InputFraming::Records, limit, read: ReadCount::default() };
     stream.run(&mut input.source, taker).map_err(|error| {
         let name: PathBuf = path.into();
         io::Error::new(error.kind(), format!("`{}`: {error}", name.display()))
@@ -173,7 +189,12 @@ impl Stream {
                 let rest = loop {
                     match framer.step(&raw, from) {
                         Step::Frame { start, end, truncated, next } => {
-                            taker.line(Line { bytes: &raw[start..end], truncated, offset, record: Some(&head) });
+                            taker.line(Line {
+                                bytes: &raw[start..end],
+                                truncated,
+                                offset,
+                                record: Some(&head),
+                            });
                             from = next;
                         }
                         Step::More { carry } => break carry,
@@ -237,12 +258,15 @@ mod tests {
 
     #[test]
     fn records_are_read_in_both_forms() {
-        let plain = record(br#"{"received":"2021-02-15T10:22:06Z","peer":"10.1.2.3","raw":"<45>1 x\n"}"#).unwrap();
+        let plain =
+            record(br#"{"received":"2021-02-15T10:22:06Z","peer":"10.1.2.3","raw":"<45>1 x\n"}"#).unwrap();
         assert_eq!(plain.1, b"<45>1 x\n");
         assert_eq!(plain.0.received_us, Some(1_613_384_526_000_000));
         assert_eq!(plain.0.peer, Some([10, 1, 2, 3].into()));
         assert_eq!(record(br#"{"raw_base64":"/wBh"}"#).unwrap().1, [0xff, 0, b'a']);
-        for bad in [&br#"{"raw":"a","raw_base64":"YQ=="}"#[..], b"{}", b"x", br#"{"raw":"a","received":"soon"}"#] {
+        for bad in
+            [&br#"{"raw":"a","raw_base64":"YQ=="}"#[..], b"{}", b"x", br#"{"raw":"a","received":"soon"}"#]
+        {
             assert!(record(bad).is_none());
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::batch::{Batch, ListenerId};
 use crate::config::{self, Parse, Pipeline};
 use crate::deliver;
-use crate::parse::device::DeviceRules;
+use crate::plan::device::DeviceRules;
 use crate::plan::{Drain, Format, Listener, Output, Plan, Received};
 
 /// Receivers and shards, that many of each.
@@ -95,7 +95,11 @@ pub fn replay_listener(pipeline: &Pipeline) -> Listener {
 fn known_drain(drain: &config::Drain) -> Drain {
     Drain {
         computer: drain.computer.as_ref().map(|computer| computer.as_str().into()),
-        labels: drain.labels.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect(),
+        labels: drain
+            .labels
+            .iter()
+            .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+            .collect(),
     }
 }
 

@@ -112,7 +112,12 @@ impl Weir {
             pid: std::process::id(),
             admin: self.servers.admin,
             observe: self.servers.observe,
-            listeners: self.receivers.addresses().into_iter().map(|(id, address)| (name(id), address)).collect(),
+            listeners: self
+                .receivers
+                .addresses()
+                .into_iter()
+                .map(|(id, address)| (name(id), address))
+                .collect(),
         }
     }
 

@@ -76,7 +76,12 @@ impl Weir {
         Ok(())
     }
 
-    fn swap(&self, plan: Arc<crate::plan::Plan>, add: Vec<SinkSpec>, remove: &[String]) -> Result<(), String> {
+    fn swap(
+        &self,
+        plan: Arc<crate::plan::Plan>,
+        add: Vec<SinkSpec>,
+        remove: &[String],
+    ) -> Result<(), String> {
         let flow = self.lock_flow();
         flow.raise_batch_bytes(compile::batch_bytes(&self.pipeline));
         flow.change(plan, add, remove).map_err(|error: io::Error| error.to_string())

@@ -17,7 +17,8 @@ pub struct Told(Vec<(String, Readings)>);
 impl Told {
     /// Opens a sink; the error names it.
     pub fn open(&mut self, sink: &config::Sink) -> io::Result<SinkSpec> {
-        let explain = |error: &dyn std::fmt::Display| io::Error::other(format!("sink `{}`: {error}", sink.name));
+        let explain =
+            |error: &dyn std::fmt::Display| io::Error::other(format!("sink `{}`: {error}", sink.name));
         let opened = deliver::open(sink, KINDS).map_err(|error| explain(&error))?;
         self.0.retain(|(name, _)| *name != sink.name);
         self.0.push((sink.name.clone(), opened.readings));
@@ -27,7 +28,9 @@ impl Told {
             when_full: sink.when_full,
             output: compile::output_of(sink),
             sink: opened.sink,
-            open: Box::new(move || deliver::open(&again, KINDS).map(|opened| opened.sink).map_err(io::Error::other)),
+            open: Box::new(move || {
+                deliver::open(&again, KINDS).map(|opened| opened.sink).map_err(io::Error::other)
+            }),
             dead_letters: Box::new(|_| {}),
         })
     }

@@ -63,14 +63,16 @@ impl Books {
     /// Reads the books of a flow. They close when it is at rest: every frame has an entry and every mark is at the head.
     pub fn of(flow: &Flow) -> Books {
         let view = flow.view();
-        let apart: Vec<Apart> =
-            flow.ledger(|ledger| (0..view.listeners.len()).map(|id| ledger.apart(ListenerId(id as u16))).collect());
+        let apart: Vec<Apart> = flow.ledger(|ledger| {
+            (0..view.listeners.len()).map(|id| ledger.apart(ListenerId(id as u16))).collect()
+        });
         let ledger_at = flow.ledger(|ledger| ledger.number());
         let at_rest = view.head == view.last && ledger_at == view.head;
         let sinks_close = view.sinks.iter().all(|sink| sink.balances_at(view.head));
         let listeners: BTreeMap<_, _> =
             view.listeners.iter().zip(&apart).map(|((name, b), a)| (name.clone(), listener(b, a))).collect();
-        let listeners_close = listeners.values().all(|l| l.received == l.admitted + l.shed.no_slot + l.duplicate);
+        let listeners_close =
+            listeners.values().all(|l| l.received == l.admitted + l.shed.no_slot + l.duplicate);
         Books {
             closed: at_rest && sinks_close && listeners_close,
             head: view.head,

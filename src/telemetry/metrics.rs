@@ -33,8 +33,10 @@ const BYTES: Family = counter("weir_received_bytes_total", "Bytes that came in."
 const GARBAGE: Family = counter("weir_garbage_bytes_total", "Bytes that belong to no frame.");
 const REFUSED: Family = counter("weir_refused_requests_total", "Requests answered 401 or 503.");
 const CONNECTIONS: Family = counter("weir_connections_total", "Connections accepted.");
-const CONNECTIONS_CLOSED: Family = counter("weir_connections_closed_total", "Connections that weir itself closed.");
-const KERNEL_DROPS: Family = counter("weir_udp_kernel_drops_total", "Datagrams dropped before they could be read.");
+const CONNECTIONS_CLOSED: Family =
+    counter("weir_connections_closed_total", "Connections that weir itself closed.");
+const KERNEL_DROPS: Family =
+    counter("weir_udp_kernel_drops_total", "Datagrams dropped before they could be read.");
 const DELIVERED: Family = counter("weir_delivered_events_total", "Events that a sink has safe.");
 const DROPPED: Family = counter("weir_dropped_events_total", "Events that did not reach a sink.");
 const RESENT: Family = counter("weir_resent_events_total", "Events offered to a sink once more.");
@@ -54,7 +56,11 @@ struct Page {
 }
 
 impl Page {
-    fn family(&mut self, family: &Family, samples: impl IntoIterator<Item = (Vec<(&'static str, String)>, u64)>) {
+    fn family(
+        &mut self,
+        family: &Family,
+        samples: impl IntoIterator<Item = (Vec<(&'static str, String)>, u64)>,
+    ) {
         let metrics: Vec<Metric> =
             samples.into_iter().map(|(labels, value)| sample(family.kind, labels, value as f64)).collect();
         if metrics.is_empty() {
@@ -150,7 +156,9 @@ fn of_sinks(page: &mut Page, view: &View) {
 fn of_ledger(page: &mut Page, flow: &Flow, view: &View) {
     flow.ledger(|ledger| {
         let tally = ledger.tally();
-        let name = |id: ListenerId| view.listeners.get(id.0 as usize).map_or(String::new(), |(name, _)| name.clone());
+        let name = |id: ListenerId| {
+            view.listeners.get(id.0 as usize).map_or(String::new(), |(name, _)| name.clone())
+        };
         page.family(
             &EVENTS,
             tally.events().map(|(listener, kind, severity, n)| {
@@ -164,7 +172,9 @@ fn of_ledger(page: &mut Page, flow: &Flow, view: &View) {
         );
         page.family(
             &DRAINS,
-            tally.drains().map(|(drain, n)| (vec![("drain", String::from_utf8_lossy(drain).into_owned())], n)),
+            tally
+                .drains()
+                .map(|(drain, n)| (vec![("drain", String::from_utf8_lossy(drain).into_owned())], n)),
         );
         page.family(&LOST, tally.losses().map(|(code, n)| (vec![("code", code)], n)));
     });

@@ -45,7 +45,9 @@ impl Readiness {
     fn answer(&self) -> Answer {
         match self.0.load(Ordering::Acquire) {
             phase if phase == Phase::Ready as u8 => Answer::text(StatusCode::OK, "ready\n"),
-            phase if phase == Phase::Draining as u8 => Answer::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            phase if phase == Phase::Draining as u8 => {
+                Answer::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+            }
             _ => Answer::text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
         }
     }
@@ -97,11 +99,9 @@ const ADMIN: &[&str] = &["/books"];
 
 fn route(side: Side, path: &str, figures: &dyn Figures, readiness: &Readiness) -> Answer {
     match (side, path) {
-        (Side::Observe, "/metrics") => Answer {
-            status: StatusCode::OK,
-            content_type: prometheus::TEXT_FORMAT,
-            body: figures.metrics(),
-        },
+        (Side::Observe, "/metrics") => {
+            Answer { status: StatusCode::OK, content_type: prometheus::TEXT_FORMAT, body: figures.metrics() }
+        }
         (Side::Observe, "/healthz") => Answer::text(StatusCode::OK, "ok\n"),
         (Side::Observe, "/readyz") => readiness.answer(),
         (Side::Admin, "/books") => Answer::json(figures.books() + "\n"),

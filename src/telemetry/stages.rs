@@ -28,7 +28,8 @@ pub struct Stages {
 
 impl Default for Stages {
     fn default() -> Self {
-        let options = HistogramOpts::new("weir_stage_seconds", "Time of a batch in a stage.").buckets(BUCKETS.into());
+        let options =
+            HistogramOpts::new("weir_stage_seconds", "Time of a batch in a stage.").buckets(BUCKETS.into());
         let family = HistogramVec::new(options, &["stage"]).expect("a valid name and label");
         let stage = |name: &str| Stage(family.with_label_values(&[name]));
         let (queued, processed, written) = (stage("queued"), stage("processed"), stage("written"));

@@ -19,8 +19,8 @@ use super::node::{self, Node};
 use super::schema::{DEVICE_ID, DEVICE_RULE, DRAIN, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE};
 use super::value::{Secret, Text};
 use super::{
-    DeviceId, DeviceRule, Drain, Framing, Limits, Listener, ListenerKind, Log, LogFormat, LogLevel, OnNoMatch, Parse,
-    Pipeline, Problem, Problems, Tls, TlsMode, defaults,
+    DeviceId, DeviceRule, Drain, Framing, Limits, Listener, ListenerKind, Log, LogFormat, LogLevel,
+    OnNoMatch, Parse, Pipeline, Problem, Problems, Tls, TlsMode, defaults,
 };
 use reader::Placed;
 
@@ -111,7 +111,11 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
         slots: r.count(&f, "slots"),
         parcel_bytes: r.count(&f, "parcel_bytes"),
         listeners,
-        drains: r.map(&f, "drains", |r, node, _| drain(r, node)).into_iter().map(|(k, v)| (k.value, v)).collect(),
+        drains: r
+            .map(&f, "drains", |r, node, _| drain(r, node))
+            .into_iter()
+            .map(|(k, v)| (k.value, v))
+            .collect(),
         sinks,
     })
 }

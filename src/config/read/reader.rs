@@ -13,9 +13,9 @@ use regex_automata::meta::Regex;
 
 use super::Surroundings;
 use crate::config::node::{self, At, Node, Tree, Value};
+use crate::config::problems::Snippet;
 use crate::config::schema::{Key, Presence, Section, Shape, nearest};
 use crate::config::value::{Secret, Text};
-use crate::config::problems::Snippet;
 use crate::config::{Problem, Problems, proxies, units};
 
 /// Bytes that one compiled device id pattern may take.
@@ -224,7 +224,10 @@ impl<'a> Reader<'a> {
                     None => (&after[..end], None),
                 };
                 let letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
-                if name.is_empty() || !name.chars().all(letter) || name.starts_with(|c: char| c.is_ascii_digit()) {
+                if name.is_empty()
+                    || !name.chars().all(letter)
+                    || name.starts_with(|c: char| c.is_ascii_digit())
+                {
                     return Err(("`${` is not followed by a variable's name".into(), hint));
                 }
                 value.push_str(&self.variable(name, default)?);
@@ -315,7 +318,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Returns the one of `words` that was given; notes if it is none of them.
-    pub fn word(&mut self, given: &Placed<Text>, key: &Key, words: &'static [&'static str]) -> Option<&'static str> {
+    pub fn word(
+        &mut self,
+        given: &Placed<Text>,
+        key: &Key,
+        words: &'static [&'static str],
+    ) -> Option<&'static str> {
         let found = words.iter().find(|word| **word == given.value.as_str());
         if found.is_none() {
             let hint = match nearest(&given.value, words.iter().copied()) {
@@ -479,7 +487,8 @@ impl<'a> Reader<'a> {
     /// Compiles the pattern under `name`; returns it with the text it was made of.
     pub fn pattern(&mut self, fields: &Fields<'_>, name: &str) -> Option<(Text, Regex)> {
         let given = self.given(fields, name)?;
-        let config = Regex::config().nfa_size_limit(Some(PATTERN_BYTES)).onepass_size_limit(Some(PATTERN_BYTES));
+        let config =
+            Regex::config().nfa_size_limit(Some(PATTERN_BYTES)).onepass_size_limit(Some(PATTERN_BYTES));
         // Frames are bytes; a pattern may match what is no UTF-8, but `.` and classes mean characters.
         let syntax = regex_automata::util::syntax::Config::new().utf8(false);
         match Regex::builder().configure(config.utf8_empty(false)).syntax(syntax).build(&given.value) {
@@ -492,7 +501,8 @@ impl<'a> Reader<'a> {
                     (None, true) => syntax_reason(&error),
                     (None, false) => "its syntax is wrong".into(),
                 };
-                let hint = r"example: `'\s(?P<Computer>d\.\S+)'`; look-around and back-references are not supported";
+                let hint =
+                    r"example: `'\s(?P<Computer>d\.\S+)'`; look-around and back-references are not supported";
                 self.note(given.at, format!("the pattern cannot be compiled: {reason}"), hint);
                 None
             }

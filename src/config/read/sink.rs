@@ -2,6 +2,7 @@
 
 use super::reader::{Fields, Placed, Reader};
 use crate::config::check::{Place, Places};
+use crate::config::defaults;
 use crate::config::node::{Node, Value};
 use crate::config::schema::{KAFKA_TLS, KINDS, ROTATE, SASL, SINK, Section, Shape};
 use crate::config::sink::{
@@ -9,7 +10,6 @@ use crate::config::sink::{
 };
 use crate::config::template::Template;
 use crate::config::value::{Secret, Text};
-use crate::config::defaults;
 use crate::plan::Format;
 
 pub(super) fn sink(r: &mut Reader<'_>, node: &Node, places: &mut Places) -> Option<Sink> {
@@ -57,7 +57,11 @@ fn file(r: &mut Reader<'_>, f: &Fields<'_>, places: &mut Places) -> FileSink {
         r.note(f.value_at("root"), "`root` is empty", "`.` is the working directory");
     }
     let path = r.template(f, "path", Template::path);
-    places.files.push(Place { at: f.value_at("path"), value: (root.clone(), path.clone()), shown: String::new() });
+    places.files.push(Place {
+        at: f.value_at("path"),
+        value: (root.clone(), path.clone()),
+        shown: String::new(),
+    });
     FileSink {
         root,
         path,
@@ -78,9 +82,14 @@ fn rotate(r: &mut Reader<'_>, node: &Node) -> Option<Rotate> {
 fn kafka(r: &mut Reader<'_>, f: &Fields<'_>, name: &str) -> KafkaSink {
     let brokers = r.list(f, "brokers", |r, node, key| {
         let text = r.scalar(node, key)?;
-        let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
+        let port =
+            text.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port.parse::<u16>());
         if !matches!(port, Some(Ok(port)) if port > 0) {
-            r.note(node.at, format!("`{}` is no broker", text.shown()), "host and port: `kafka.example.com:9092`");
+            r.note(
+                node.at,
+                format!("`{}` is no broker", text.shown()),
+                "host and port: `kafka.example.com:9092`",
+            );
         }
         Some(text)
     });
@@ -146,7 +155,8 @@ const OPTIONS_WITH_A_KEY: [(&str, &str); 9] = [
 ];
 
 fn options(r: &mut Reader<'_>, f: &Fields<'_>) -> std::collections::BTreeMap<String, Secret> {
-    let options = r.map(f, "options", |r, node, key| r.scalar(node, key).map(|text| Secret::new(text.as_str())));
+    let options =
+        r.map(f, "options", |r, node, key| r.scalar(node, key).map(|text| Secret::new(text.as_str())));
     let mut out = std::collections::BTreeMap::new();
     for (option, value) in options {
         if let Some((_, key)) = OPTIONS_WITH_A_KEY.iter().find(|(name, _)| *name == option.value)

@@ -248,7 +248,8 @@ fn a_broken_file_still_tells_what_is_wrong_before_the_break() {
 
 #[test]
 fn variables_are_put_in() {
-    let text = listening("description: \"$$5 ${EMPTY}|${EMPTY:-x}|${MISSING:-y z}|${PORT}|a$\"").replace(":0", ":${PORT}");
+    let text = listening("description: \"$$5 ${EMPTY}|${EMPTY:-x}|${MISSING:-y z}|${PORT}|a$\"")
+        .replace(":0", ":${PORT}");
     let pipeline = read(&text).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(pipeline.listeners[0].description.as_str(), "$5 |x|y z|9999|a$");
     assert_eq!(pipeline.listeners[0].bind.port(), 9999);
@@ -374,12 +375,17 @@ fn secrets_are_never_printed() {
 #[test]
 fn debug_shows_variables_by_name() {
     let value = "\"x-${PASSWORD}\"";
-    let mut text = listening(&format!("description: {value}\n    users: {{heroku: {value}, plain: hunter2}}"));
+    let mut text =
+        listening(&format!("description: {value}\n    users: {{heroku: {value}, plain: hunter2}}"));
     text += &format!("    drain_tokens: [{value}]\n    tls: {{cert: {value}, key: {value}}}\n");
     text += &format!("drains: {{d.1: {{computer: {value}, labels: {{a: {value}}}}}}}\nsinks:\n");
     text += &format!("- {{name: f, kind: file, root: {value}, path: {value}}}\n");
-    text += &format!("- {{name: k, kind: kafka, brokers: [\"${{PASSWORD}}:1\"], topic: {value}, options: {{a: {value}}},\n");
-    text += &format!("   sasl: {{mechanism: PLAIN, username: {value}, password: {value}}}, dead_letters: {value}}}\n");
+    text += &format!(
+        "- {{name: k, kind: kafka, brokers: [\"${{PASSWORD}}:1\"], topic: {value}, options: {{a: {value}}},\n"
+    );
+    text += &format!(
+        "   sasl: {{mechanism: PLAIN, username: {value}, password: {value}}}, dead_letters: {value}}}\n"
+    );
     let pipeline = read(&text).unwrap_or_else(|problems| panic!("{problems}"));
     let printed = format!("{pipeline:?}{pipeline:#?}{}", pipeline.summary());
     assert!(!printed.contains(PASSWORD), "{printed}");
@@ -418,7 +424,9 @@ fn every_key_of_the_tables_is_read() {
     s::DEVICE_ID.all().for_each(|key| probe(s::DEVICE_ID, key, &nested("device_id")));
     let rule = |inner: &str| listener(&format!("device_id: {{rules: [{{{inner}}}]}}"));
     s::DEVICE_RULE.all().for_each(|key| probe(s::DEVICE_RULE, key, &rule));
-    s::DRAIN.all().for_each(|key| probe(s::DRAIN, key, &|inner| with(&format!("drains: {{d.1: {{{inner}}}}}"))));
+    s::DRAIN
+        .all()
+        .for_each(|key| probe(s::DRAIN, key, &|inner| with(&format!("drains: {{d.1: {{{inner}}}}}"))));
     for (kind, section) in s::KINDS {
         let keys = section.all().filter(|key| key.name != "kind");
         keys.for_each(|key| probe(section, key, &sink(kind, "")));

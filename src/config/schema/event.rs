@@ -7,9 +7,7 @@ use crate::event::{FACILITIES, Flags, Severity};
 /// Returns the JSON schema (draft 2020-12) of an event; the schema only grows.
 pub fn event() -> Value {
     let text = |what: &str| json!({"type": "string", "description": what});
-    let time = |what: &str| {
-        json!({"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$", "description": what})
-    };
+    let time = |what: &str| json!({"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$", "description": what});
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "weir event",

@@ -15,7 +15,10 @@ pub fn pipeline() -> Value {
     let head = schema.as_object_mut().expect("a section is an object");
     head.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
     head.insert("title".into(), json!("weir pipeline file, pipeline/v1"));
-    head.insert("$defs".into(), json!({"variable": {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}}));
+    head.insert(
+        "$defs".into(),
+        json!({"variable": {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}}),
+    );
     schema
 }
 
@@ -35,7 +38,9 @@ fn property(key: &Key) -> Value {
             (_, "[]") => json!([]),
             (_, "{}") => json!({}),
             (Shape::Flag, text) => json!(text == "true"),
-            (Shape::Whole { .. } | Shape::Size { .. }, text) => text.parse::<u64>().map_or(json!(text), Value::from),
+            (Shape::Whole { .. } | Shape::Size { .. }, text) => {
+                text.parse::<u64>().map_or(json!(text), Value::from)
+            }
             (_, text) => json!(text),
         };
         object.insert("default".into(), default);
@@ -83,12 +88,16 @@ fn shape(shape: &Shape) -> Value {
             let names = Variable::ALL.map(|variable| format!("{{{}}}", variable.as_str()));
             json!({"type": "string", "examples": [names.join(" ")]})
         }
-        Shape::List { of, max } => json!({"type": ["array", "null"], "items": self::shape(of), "maxItems": max}),
+        Shape::List { of, max } => {
+            json!({"type": ["array", "null"], "items": self::shape(of), "maxItems": max})
+        }
         Shape::Map { of, max } => {
             json!({"type": ["object", "null"], "additionalProperties": self::shape(of), "maxProperties": max})
         }
         Shape::Section(of) => section(of),
-        Shape::Sink => json!({"oneOf": KINDS.iter().map(|(kind, keys)| sink(kind, keys)).collect::<Vec<_>>()}),
+        Shape::Sink => {
+            json!({"oneOf": KINDS.iter().map(|(kind, keys)| sink(kind, keys)).collect::<Vec<_>>()})
+        }
     }
 }
 

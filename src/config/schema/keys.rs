@@ -42,7 +42,13 @@ pub(crate) const PIPELINE: &Section = &Section {
     name: "the pipeline",
     later: &["packs", "overlay", "state", "ledger", "reports", "redact", "notifiers"],
     keys: &[&[
-        key("weir", "The version of this file's form.", Shape::Exactly("pipeline/v1"), "pipeline/v1", Required),
+        key(
+            "weir",
+            "The version of this file's form.",
+            Shape::Exactly("pipeline/v1"),
+            "pipeline/v1",
+            Required,
+        ),
         key(
             "threads",
             "Receivers and shards, that many of each; `auto` is one each per core.",
@@ -122,7 +128,13 @@ pub(crate) const LOG: &Section = &Section {
     name: "`log`",
     later: &[],
     keys: &[&[
-        key("format", "Text for people, JSON for machines.", Shape::Choice(&["text", "json"]), "json", Default("text")),
+        key(
+            "format",
+            "Text for people, JSON for machines.",
+            Shape::Choice(&["text", "json"]),
+            "json",
+            Default("text"),
+        ),
         key(
             "level",
             "The least severe that is logged.",
@@ -137,7 +149,13 @@ pub(crate) const LISTENER: &Section = &Section {
     name: "a listener",
     later: &["cache", "archive", "purge_after"],
     keys: &[&[
-        key("name", "Names the listener in events, metrics and books.", Shape::Name, "heroku-syslog", Required),
+        key(
+            "name",
+            "Names the listener in events, metrics and books.",
+            Shape::Name,
+            "heroku-syslog",
+            Required,
+        ),
         key(
             "kind",
             "tcp and udp take syslog, http takes Heroku's HTTPS drain on any path and POST /ingest.",
@@ -146,9 +164,21 @@ pub(crate) const LISTENER: &Section = &Section {
             Required,
         ),
         key("enabled", "Whether the port is opened.", Shape::Flag, "true", Default("true")),
-        key("bind", "Address and port; port 0 lets the kernel choose.", Shape::Address, "0.0.0.0:6514", Required),
+        key(
+            "bind",
+            "Address and port; port 0 lets the kernel choose.",
+            Shape::Address,
+            "0.0.0.0:6514",
+            Required,
+        ),
         key("description", "For people.", Shape::Text, "\"Heroku syslog drain\"", Default("")),
-        key("tls", "Certificates; not for udp.", Shape::Section(LISTENER_TLS), "{cert: c.pem, key: k.pem}", Optional),
+        key(
+            "tls",
+            "Certificates; not for udp.",
+            Shape::Section(LISTENER_TLS),
+            "{cert: c.pem, key: k.pem}",
+            Optional,
+        ),
         key(
             "framing",
             "How messages are told apart; auto decides once per connection or body.",
@@ -270,7 +300,13 @@ pub(crate) const DEVICE_RULE: &Section = &Section {
     name: "a device id rule",
     later: &[],
     keys: &[&[
-        key("pattern", "Regular expression over the raw frame.", Shape::Pattern, r"'(?P<Computer>d\.\S+)'", Required),
+        key(
+            "pattern",
+            "Regular expression over the raw frame.",
+            Shape::Pattern,
+            r"'(?P<Computer>d\.\S+)'",
+            Required,
+        ),
         key("token", "The group of the pattern that names the sender.", Shape::Text, "Computer", Required),
         key("active", "Whether the rule is tried.", Shape::Flag, "true", Default("true")),
     ]],
@@ -285,7 +321,13 @@ pub(crate) const LIMITS: &Section = &Section {
         // All unfinished bodies together may hold 64 MiB.
         key("body_bytes", "Bytes of a body, inflated.", size(1_024, 64 * MIB), "4MiB", Default("4194304")),
         key("connections", "Connections at a time.", whole(1, 100_000), "1024", Default("1024")),
-        key("idle", "Silence after which a connection is closed.", duration(100, DAY_MS), "300s", Default("300s")),
+        key(
+            "idle",
+            "Silence after which a connection is closed.",
+            duration(100, DAY_MS),
+            "300s",
+            Default("300s"),
+        ),
         key("handshake", "Time for a TLS handshake.", duration(100, 300_000), "5s", Default("5s")),
         key(
             "request",
@@ -301,7 +343,13 @@ pub(crate) const DRAIN: &Section = &Section {
     name: "a drain",
     later: &[],
     keys: &[&[
-        key("computer", "The name that events and reports give it.", Shape::Text, "shop-production", Optional),
+        key(
+            "computer",
+            "The name that events and reports give it.",
+            Shape::Text,
+            "shop-production",
+            Optional,
+        ),
         key("labels", "Added to its events.", map(&Shape::Text, 64), "{env: production}", Default("{}")),
     ]],
 };
@@ -343,7 +391,8 @@ pub(crate) const SINK: &Section = &Section { name: "a sink", later: SINK_LATER, 
 
 const STDOUT_SINK: &Section = &Section { name: "a stdout sink", later: SINK_LATER, keys: &[EVERY_SINK] };
 
-const BLACKHOLE_SINK: &Section = &Section { name: "a blackhole sink", later: SINK_LATER, keys: &[EVERY_SINK] };
+const BLACKHOLE_SINK: &Section =
+    &Section { name: "a blackhole sink", later: SINK_LATER, keys: &[EVERY_SINK] };
 
 pub(crate) const FILE_SINK: &Section = &Section {
     name: "a file sink",
@@ -359,7 +408,13 @@ pub(crate) const FILE_SINK: &Section = &Section {
                 "\"{listener}/{date}.ndjson\"",
                 Required,
             ),
-            key("rotate", "When a file is finished.", Shape::Section(ROTATE), "{bytes: 1GiB, every: 1d}", Optional),
+            key(
+                "rotate",
+                "When a file is finished.",
+                Shape::Section(ROTATE),
+                "{bytes: 1GiB, every: 1d}",
+                Optional,
+            ),
             key(
                 "compress",
                 "How the file is written.",
@@ -398,7 +453,13 @@ pub(crate) const KAFKA_SINK: &Section = &Section {
     keys: &[
         EVERY_SINK,
         &[
-            key("brokers", "Where to find the cluster.", list(&Shape::Broker, 64), "[\"127.0.0.1:9092\"]", Required),
+            key(
+                "brokers",
+                "Where to find the cluster.",
+                list(&Shape::Broker, 64),
+                "[\"127.0.0.1:9092\"]",
+                Required,
+            ),
             key(
                 "topic",
                 "Topic; variables as in a file sink's path.",
@@ -473,7 +534,13 @@ pub(crate) const KAFKA_TLS: &Section = &Section {
     name: "`tls`",
     later: &[],
     keys: &[&[
-        key("ca", "PEM file with the brokers' authorities; else the system's.", Shape::Text, "ca.pem", Optional),
+        key(
+            "ca",
+            "PEM file with the brokers' authorities; else the system's.",
+            Shape::Text,
+            "ca.pem",
+            Optional,
+        ),
         key("cert", "PEM file with weir's own certificate.", Shape::Text, "client.pem", Optional),
         key("key", "PEM file with its private key.", Shape::Text, "client.key", Optional),
     ]],

@@ -13,7 +13,8 @@ mod keys;
 pub use event::event;
 pub use json::pipeline;
 pub(super) use keys::{
-    DEVICE_ID, DEVICE_RULE, DRAIN, KAFKA_TLS, KINDS, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE, ROTATE, SASL, SINK,
+    DEVICE_ID, DEVICE_RULE, DRAIN, KAFKA_TLS, KINDS, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE, ROTATE,
+    SASL, SINK,
 };
 
 /// A mapping with a fixed set of keys.
@@ -54,11 +55,23 @@ pub(super) enum Shape {
     Secret,
     /// `true` or `false`.
     Flag,
-    Whole { min: u64, max: u64, word: Option<&'static str> },
+    Whole {
+        min: u64,
+        max: u64,
+        word: Option<&'static str>,
+    },
     /// Bytes.
-    Size { min: u64, max: u64, word: Option<&'static str> },
+    Size {
+        min: u64,
+        max: u64,
+        word: Option<&'static str>,
+    },
     /// Milliseconds.
-    Duration { min: u64, max: u64, word: Option<&'static str> },
+    Duration {
+        min: u64,
+        max: u64,
+        word: Option<&'static str>,
+    },
     Choice(&'static [&'static str]),
     /// `IP:PORT`.
     Address,
@@ -71,8 +84,14 @@ pub(super) enum Shape {
     Pattern,
     Path,
     Topic,
-    List { of: &'static Shape, max: usize },
-    Map { of: &'static Shape, max: usize },
+    List {
+        of: &'static Shape,
+        max: usize,
+    },
+    Map {
+        of: &'static Shape,
+        max: usize,
+    },
     Section(&'static Section),
     /// A sink, whose keys depend on `kind`.
     Sink,
@@ -94,7 +113,10 @@ impl Section {
 pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let distance_max = (name.chars().count() / 3).max(1);
     let scored = candidates.into_iter().map(|candidate| (edits(name, candidate), candidate));
-    scored.filter(|(distance, _)| *distance <= distance_max).min_by_key(|(distance, _)| *distance).map(|(_, c)| c)
+    scored
+        .filter(|(distance, _)| *distance <= distance_max)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, c)| c)
 }
 
 /// Counts insertions, deletions, replacements and swaps of neighbours between two words, ignoring case.

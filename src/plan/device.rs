@@ -93,7 +93,7 @@ impl DeviceRules {
     }
 
     /// Where in `frame` the first rule that gives a value finds it.
-    pub(super) fn find(&self, frame: &[u8], scratch: &mut DeviceScratch) -> Option<Span> {
+    pub(crate) fn find(&self, frame: &[u8], scratch: &mut DeviceScratch) -> Option<Span> {
         let searches = scratch.searches(&self.rules);
         self.rules.iter().zip(searches).find_map(|(rule, (cache, captures))| {
             rule.regex.search_captures_with(cache, &Input::new(frame), captures);
