@@ -26,6 +26,7 @@ pub mod config;
 
 // Threads and I/O.
 pub mod deliver;
+pub mod compile;
 pub mod flow;
 pub mod telemetry;
 pub mod receive;

@@ -8,6 +8,7 @@ mod receipts;
 mod shards;
 mod sinks;
 mod slots;
+mod stages;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
@@ -18,6 +19,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 pub use self::sinks::{Opener, SinkSpec};
 pub use self::slots::Slot;
+pub use self::stages::Stages;
 pub use crate::gate::Admitted;
 
 use self::receipts::Receipts;
@@ -31,7 +33,6 @@ use crate::ledger::Ledger;
 use crate::outcome::{Outcome, Parcel, Share};
 use crate::plan::Plan;
 use crate::ring::{Entry, ReaderId, Ring};
-use crate::telemetry::Stages;
 
 /// Microseconds since 1970.
 pub fn now_us() -> i64 {

@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 use self::feeder::{Feeder, LISTENER};
 use self::input::{Input, InputFraming};
 use crate::batch::{Batch, Form};
+use crate::compile;
 use crate::config::Pipeline;
 use crate::deliver::{blackhole, stdout};
 use crate::feed::WhenFull;
 use crate::flow::{Flow, Settings, SinkSpec};
 use crate::plan::{Format, Output, Plan, Received};
-use crate::run::compile;
 use crate::telemetry::books::Books;
 
 /// What `received` says on the events.

@@ -1,6 +1,5 @@
 //! Wires the program: pipeline, flow, sinks, receivers, the two addresses; waits for signals; ends cleanly.
 
-pub mod compile;
 pub mod demo;
 mod quarantine;
 mod reload;
@@ -17,6 +16,7 @@ use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use self::sinks::Told;
+use crate::compile;
 use crate::config::Pipeline;
 use crate::flow::{Flow, Settings};
 use crate::limits;

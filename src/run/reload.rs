@@ -4,7 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
-use super::{Weir, compile};
+use super::Weir;
+use crate::compile;
 use crate::config::{self, Pipeline};
 use crate::flow::SinkSpec;
 

@@ -4,7 +4,7 @@ use std::io;
 
 use prometheus::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
-use super::compile;
+use crate::compile;
 use crate::config;
 use crate::deliver::{self, Readings};
 use crate::flow::SinkSpec;

@@ -4,6 +4,3 @@ pub mod books;
 pub mod log;
 pub mod metrics;
 pub mod serve;
-mod stages;
-
-pub use stages::Stages;
