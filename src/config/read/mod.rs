@@ -5,17 +5,17 @@
 
 mod reader;
 mod sink;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-pub use reader::zone;
 pub(super) use reader::{Fields, Reader};
 
 use super::check::{self, Place, Places};
-use super::node::{self, Node};
+use super::node::{self, Node, Value};
 use super::schema::{DEVICE_ID, DEVICE_RULE, DRAIN, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE};
 use super::value::{Secret, Text};
 use super::{
@@ -46,7 +46,11 @@ pub fn load(path: &Path) -> Result<Pipeline, Problems> {
         problems.push(Problem { file: name.clone(), line: 0, column: 0, message, hint: None, snippet: None });
         problems
     })?;
-    let file = |path: &Path| std::fs::File::open(path).map(drop).map_err(|error| error.to_string());
+    let file = |path: &Path| match std::fs::File::open(path).and_then(|file| file.metadata()) {
+        Ok(metadata) if metadata.is_dir() => Err("it is a folder".to_string()),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    };
     let variable = |name: &str| std::env::var(name).ok();
     read_pipeline(&name, &text, &Surroundings { variable: &variable, file: &file })
 }
@@ -97,6 +101,9 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
     let mut places = Places::default();
     places.address("observe", &observe);
     places.address("admin", &admin);
+    // What is no list of listeners is complained about as that alone.
+    places.enabled =
+        f.node("listeners").is_some_and(|node| !node.is_null() && !matches!(node.value, Value::List(_)));
     let listeners = r.list(&f, "listeners", |r, node, _| listener(r, node, &mut places));
     let sinks = r.list(&f, "sinks", |r, node, _| sink::sink(r, node, &mut places));
     check::all(r, &f, &places);
@@ -148,7 +155,10 @@ fn log(r: &mut Reader<'_>, node: &Node) -> Option<Log> {
 }
 
 fn listener(r: &mut Reader<'_>, node: &Node, places: &mut Places) -> Option<Listener> {
-    let f = r.fields(node, LISTENER)?;
+    let Some(f) = r.fields(node, LISTENER) else {
+        places.enabled = true;
+        return None;
+    };
     let name = r.name(&f);
     let kind = match r.choice(&f, "kind") {
         "udp" => ListenerKind::Udp,
