@@ -1,7 +1,7 @@
 //! Turns a pipeline file into a [`Pipeline`] that can be run, or into every complaint there is about it.
 //!
 //! Two forms of configuration exist: the tree that was written ([`node`], each value with its line and column) and
-//! the [`Pipeline`] that is usable (defaults filled in, addresses parsed, patterns compiled, units resolved). One
+//! the [`Pipeline`] that is usable (defaults filled in, addresses parsed, patterns tried, units resolved). One
 //! fallible step lies between them, [`read_pipeline`]; nothing later than it can find the file wrong.
 //!
 //! Invariants: all problems of a file are reported at once; text that came from an environment variable is in no

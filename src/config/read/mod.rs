@@ -22,6 +22,7 @@ use super::{
     DeviceId, DeviceRule, Drain, Framing, Limits, Listener, ListenerKind, Log, LogFormat, LogLevel,
     OnNoMatch, Parse, Pipeline, Problem, Problems, Tls, TlsMode, defaults,
 };
+use crate::parse::device::{DeviceRuleError, DeviceRules};
 use reader::Placed;
 
 /// Bytes of a pipeline file: room for a hundred thousand drains.
@@ -252,21 +253,35 @@ fn device_id(r: &mut Reader<'_>, node: &Node) -> Option<DeviceId> {
 
 fn device_rule(r: &mut Reader<'_>, node: &Node) -> Option<DeviceRule> {
     let f = r.fields(node, DEVICE_RULE)?;
-    let pattern = r.pattern(&f, "pattern");
+    let pattern = r.text(&f, "pattern");
     let token = r.text(&f, "token");
     let active = r.flag(&f, "active");
-    let ((pattern, regex), token) = (pattern?, token?);
-    let names = || regex.group_info().pattern_names(regex_automata::PatternID::ZERO).flatten();
-    let Some(group) = regex.group_info().to_index(regex_automata::PatternID::ZERO, &token) else {
-        let names: Vec<String> = names().map(|name| format!("`{name}`")).collect();
-        let hint = match (names.is_empty(), pattern.shown() == pattern.as_str()) {
-            (false, true) => format!("its groups are {}", names.join(", ")),
-            _ => "name one: `(?P<Computer>...)`".into(),
-        };
-        r.note(f.value_at("token"), format!("the pattern has no group `{}`", token.shown()), hint);
-        return None;
-    };
-    Some(DeviceRule { pattern, token, regex, group, active })
+    let rule = DeviceRule { pattern: pattern?, token: token?, active };
+    match DeviceRules::new(&[(rule.pattern(), rule.token())]) {
+        Ok(_) => return Some(rule),
+        Err((_, DeviceRuleError::Pattern(error))) => {
+            // The compiler may repeat what it read, so its word counts only where the file holds the pattern.
+            let reason = match (error.size_limit(), rule.pattern.shown() == rule.pattern()) {
+                (Some(limit), _) => format!("it needs more than {limit} bytes"),
+                (None, true) => error.syntax_error().map_or(error.to_string(), last_line),
+                (None, false) => "its syntax is wrong".into(),
+            };
+            let hint =
+                r"example: `'\s(?P<Computer>d\.\S+)'`; look-around and back-references are not supported";
+            r.note(f.value_at("pattern"), format!("the pattern cannot be compiled: {reason}"), hint);
+        }
+        Err((_, DeviceRuleError::NoGroup(_))) => {
+            let message = format!("the pattern has no group `{}`", rule.token.shown());
+            r.note(f.value_at("token"), message, "a group has its name within: `(?P<Computer>...)`");
+        }
+    }
+    None
+}
+
+/// Returns the line of a pattern's error that says what is wrong; those above it draw the pattern.
+fn last_line(error: impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    text.lines().last().unwrap_or_default().trim_start_matches("error: ").into()
 }
 
 fn limits(r: &mut Reader<'_>, node: &Node) -> Option<Limits> {

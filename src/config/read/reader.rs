@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
-use regex_automata::meta::Regex;
 
 use super::{Surroundings, variables};
 use crate::config::node::{self, At, Node, Tree, Value};
 use crate::config::problems::Snippet;
 use crate::config::schema::{Key, Presence, Section, Shape, nearest};
 use crate::config::value::{Secret, Text};
-use crate::config::{Problem, Problems, device, proxies, units};
+use crate::config::{Problem, Problems, proxies, units};
 
 pub(in crate::config) struct Reader<'a> {
     around: &'a Surroundings<'a>,
@@ -437,27 +436,6 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// Compiles the pattern under `name`; returns it with the text it was made of.
-    pub fn pattern(&mut self, fields: &Fields<'_>, name: &str) -> Option<(Text, Regex)> {
-        let given = self.given(fields, name)?;
-        match device::compile(&given.value) {
-            Ok(regex) => Some((given.value, regex)),
-            Err(error) => {
-                // The compiler's message repeats the pattern, so it is kept only for one that the file holds.
-                let plain = given.value.shown() == given.value.as_str();
-                let reason = match (error.size_limit(), plain) {
-                    (Some(limit), _) => format!("it needs more than {limit} bytes"),
-                    (None, true) => syntax_reason(&error),
-                    (None, false) => "its syntax is wrong".into(),
-                };
-                let hint =
-                    r"example: `'\s(?P<Computer>d\.\S+)'`; look-around and back-references are not supported";
-                self.note(given.at, format!("the pattern cannot be compiled: {reason}"), hint);
-                None
-            }
-        }
-    }
-
     /// Checks that the file which `name` gives can be read; nothing to check if it is absent.
     pub fn file(&mut self, fields: &Fields<'_>, name: &str, text: Option<&Text>) {
         let Some(text) = text else { return };
@@ -471,13 +449,6 @@ impl<'a> Reader<'a> {
 /// Returns a hint that shows a valid value of `key`.
 pub(super) fn example(key: &Key) -> String {
     format!("example: `{}: {}`", key.name, key.example)
-}
-
-/// Returns the last line of the compiler's message, which says what is wrong.
-fn syntax_reason(error: &regex_automata::meta::BuildError) -> String {
-    let source = std::error::Error::source(error).map_or(error.to_string(), |source| source.to_string());
-    let last = source.lines().last().unwrap_or_default();
-    last.trim_start_matches("error: ").to_string()
 }
 
 /// Returns the line of a problem with all masked extents replaced; nothing if it would help nobody.

@@ -139,7 +139,7 @@ fn each_mistake_has_its_sentence() {
         ),
         (
             listening("device_id: {rules: [{pattern: '(?P<A>x)', token: B}]}"),
-            "6:54: the pattern has no group `B` / its groups are `A`",
+            "6:54: the pattern has no group `B` / a group has its name within: `(?P<Computer>...)`",
         ),
         (
             listening(r"device_id: {rules: [{pattern: '(?P<A>\w{1000}){100}', token: A}]}"),
