@@ -1,6 +1,6 @@
 //! Device id rules as a listener is given them: patterns that find a frame's sender in its raw text.
 //!
-//! Invariant: the parser's [`DeviceRules`](crate::parse::device::DeviceRules) compiles every rule that was read, which
+//! Invariant: the parser's [`DeviceRules`](crate::plan::device::DeviceRules) compiles every rule that was read, which
 //! the reader has tried; what is kept here is text.
 
 use super::OnNoMatch;
@@ -54,7 +54,7 @@ impl DeviceRule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse::device::DeviceRules;
+    use crate::plan::device::DeviceRules;
 
     #[test]
     fn the_built_in_rule_compiles() {

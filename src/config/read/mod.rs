@@ -22,7 +22,7 @@ use super::{
     DeviceId, DeviceRule, Drain, Framing, Limits, Listener, ListenerKind, Log, LogFormat, LogLevel,
     OnNoMatch, Parse, Pipeline, Problem, Problems, Tls, TlsMode, defaults,
 };
-use crate::parse::device::{DeviceRuleError, DeviceRules};
+use crate::plan::device::{DeviceRuleError, DeviceRules};
 use reader::Placed;
 
 /// Bytes of a pipeline file: room for a hundred thousand drains.
