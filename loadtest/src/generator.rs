@@ -359,15 +359,18 @@ mod tests {
         }
     }
 
+    /// Classes that together have a share.
+    type Share = (&'static [Class], f64);
+
     #[test]
     fn shares_are_as_the_mix_says() {
         use Class::*;
-        let app: &[Class] = &[Text, Colour, Empty, Lines, Json, SignInFailure, AppError];
-        let table: [(Mix, &[(&[Class], f64)]); 2] = [
+        const APP: &[Class] = &[Text, Colour, Empty, Lines, Json, SignInFailure, AppError];
+        let table: [(Mix, &[Share]); 2] = [
             (
                 Mix::Fair,
                 &[
-                    (app, 0.70),
+                    (APP, 0.70),
                     (&[Router, RouterError], 0.20),
                     (&[Load, Memory, Postgres, Redis], 0.06),
                     (&[Dyno, DynoError, Api, PostgresLog, Build, Loss], 0.04),
