@@ -64,7 +64,7 @@ impl MixName {
 #[command(after_help = "\
 A syslog connection (tcp, tls, udp) is one drain; over http and https the drain changes from POST to POST.
 Without --for and --events it sends for 10 s; with --events alone until they are sent, an hour at most.
-Senders that run at the same time into one receiver need different seeds, else their events are the same.
+Senders of one form that run at the same time into one output need different seeds, else their events are the same.
 SIGINT and SIGTERM end it cleanly: frames in work are finished, the record is written.
 The record is small (counts, no events): `check` makes the events again from the seed.")]
 struct Send {
