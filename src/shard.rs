@@ -230,13 +230,13 @@ fn count(
     }
     match event.kind {
         heroku::ROUTER => {
-            let code = scratch.text(heroku::CODE, texts).unwrap_or(b"");
-            tally.router(scratch.int(heroku::STATUS, texts).unwrap_or(0), code);
+            let code = scratch.text(heroku::CODE, texts.batch).unwrap_or(b"");
+            tally.router(scratch.int(heroku::STATUS).unwrap_or(0), code);
             0
         }
         heroku::UPSTREAM_LOSS => {
-            let lost = scratch.int(heroku::LOST, texts).unwrap_or(0).saturating_sub(known_lost);
-            tally.lost(scratch.text(heroku::CODE, texts).unwrap_or(b""), lost);
+            let lost = scratch.int(heroku::LOST).unwrap_or(0).saturating_sub(known_lost);
+            tally.lost(scratch.text(heroku::CODE, texts.batch).unwrap_or(b""), lost);
             lost
         }
         _ => 0,
