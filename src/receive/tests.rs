@@ -110,10 +110,13 @@ impl Bench {
     /// Ends everything and closes the books.
     pub fn end(mut self) -> Arc<ListenerBooks> {
         self.receivers.drain();
-        self.receivers.join().unwrap();
+        self.receivers.join();
         assert!(self.flow.finish(Duration::from_secs(5)));
         let books = self.books;
-        assert_eq!(books.received.get(), books.admitted.get() + books.shed_no_slot.get() + books.duplicate.get());
+        assert_eq!(
+            books.received.get(),
+            books.admitted.get() + books.shed_no_slot.get() + books.duplicate.get()
+        );
         assert_eq!(books.connections.get(), books.connections_ended.get());
         books
     }
