@@ -110,7 +110,7 @@ impl Bench {
     /// Ends everything and closes the books.
     pub fn end(mut self) -> Arc<ListenerBooks> {
         self.receivers.drain();
-        self.receivers.join().unwrap();
+        self.receivers.join();
         assert!(self.flow.finish(Duration::from_secs(5)));
         let books = self.books;
         assert_eq!(
