@@ -116,7 +116,7 @@ impl<'a> Walk<'a> {
             let place = self.place(Some(b'"'))?;
             let name = self.text(place, name, row);
             self.place(Some(b':'))?;
-            let outer = names.enter(name, self.body, row);
+            let outer = names.enter(name, self.body, row)?;
             self.value(depth, names, row)?;
             names.leave(outer);
             self.place(None)?;
@@ -216,12 +216,21 @@ pub(super) struct Names {
     joined: Span,
     /// How deep it is joined.
     depth: usize,
+    /// Bytes of all names joined so far.
+    joined_bytes: usize,
     absent: usize,
 }
 
 impl Default for Names {
     fn default() -> Names {
-        Names { table: Box::new([0; PLACES]), first: 0, joined: Span::NONE, depth: 0, absent: 0 }
+        Names {
+            table: Box::new([0; PLACES]),
+            first: 0,
+            joined: Span::NONE,
+            depth: 0,
+            joined_bytes: 0,
+            absent: 0,
+        }
     }
 }
 
@@ -236,16 +245,21 @@ fn resolve<'t>(span: Span, body: Text<'t>, made: &'t [u8]) -> &'t [u8] {
 impl Names {
     fn begin(&mut self, first: usize) {
         self.table.fill(0);
-        (self.first, self.joined, self.depth, self.absent) = (first, Span::NONE, 0, 0);
+        (self.first, self.joined, self.depth) = (first, Span::NONE, 0);
+        (self.joined_bytes, self.absent) = (0, 0);
     }
 
     /// Goes into the value called `name`; gives what `leave` needs to come out again.
-    pub fn enter(&mut self, name: Span, body: Text, row: &mut Row) -> Span {
+    pub fn enter(&mut self, name: Span, body: Text, row: &mut Row) -> Result<Span, Broken> {
         let outer = self.joined;
         self.joined = if self.depth == 0 {
             name
         } else {
             let start = row.made.len();
+            self.joined_bytes += outer.len() + name.len() + 1;
+            if self.joined_bytes > limits::JSON_NAMES_BYTES {
+                return Err(Broken);
+            }
             for part in [outer, name] {
                 if part.is_made() {
                     row.made.extend_from_within(part.start()..part.end());
@@ -258,7 +272,7 @@ impl Names {
             Span::made(start, row.made.len())
         };
         self.depth += 1;
-        outer
+        Ok(outer)
     }
 
     pub fn leave(&mut self, outer: Span) {
