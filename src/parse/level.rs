@@ -66,3 +66,63 @@ fn of_ruby(text: &[u8]) -> Option<Severity> {
     let known = heroku::RUBY_LEVELS.iter().find(|(known, _)| known == letter);
     rest.starts_with(b", [").then_some(known?.1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::check::read;
+    use crate::parse::json::{Json, candidate};
+
+    #[test]
+    fn the_first_rule_that_gives_a_level_wins() {
+        use Severity::*;
+        for (text, expected) in [
+            ("{\"level\":\"warn\",\"severity\":\"error\"}", Some(Warning)),
+            ("{\"severity\":\"Fatal\"}", Some(Critical)),
+            ("{\"level\":\"verbose\",\"lvl\":\"EMERGENCY\"}", Some(Emergency)),
+            ("{\"level\":30}", Some(Info)),
+            ("{\"level\":50}", Some(Error)),
+            ("{\"level\":35}", None),
+            ("{\"level\":35,\"msg\":\"ERROR\"}", Some(Error)),
+            ("{\"a\":{\"level\":\"error\"}}", None),
+            ("{\"le\\u0076el\":\"err\\u006fr\"}", Some(Error)),
+            ("level=warn ERROR", Some(Warning)),
+            ("ts=1 level=\"ERR\" x", Some(Error)),
+            ("ts=1\tlevel=crit", Some(Critical)),
+            ("loglevel=error", None),
+            ("level=odd WARN x", Some(Warning)),
+            ("level=error,x", None),
+            ("level=\"error", None),
+            ("level=", None),
+            ("1 2 3 4 ERROR", Some(Error)),
+            ("1 2 3 4 5 ERROR", None),
+            ("  1  2 \n 3 4 [ERROR]", Some(Error)),
+            ("ERRORS", None),
+            ("Error error", None),
+            ("XERR_A", None),
+            ("x:ERR_A", Some(Error)),
+            ("npm ERR! x", Some(Error)),
+            ("INFO ERROR", Some(Info)),
+            ("éERRORé", Some(Error)),
+            ("1WARN2", Some(Warning)),
+            ("EMERGENCY", None),
+            ("NOTICE TRACE", Some(Notice)),
+            ("ALERT", Some(Alert)),
+            ("E, [2024-01-01T00:00:00 #6] : x", Some(Error)),
+            ("D, [", Some(Debug)),
+            ("A, [", None),
+            ("E, x", None),
+            ("", None),
+        ] {
+            let found = read(text, |text, row| {
+                let body = candidate(text);
+                let mut json = Json::default();
+                if let Some(body) = body {
+                    json.fields(body, row).unwrap();
+                }
+                own(body, text.bytes, row)
+            });
+            assert_eq!(found.0, expected, "{text}");
+        }
+    }
+}
