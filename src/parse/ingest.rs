@@ -12,18 +12,12 @@ pub(super) fn record(frame: Text, scratch: &mut Scratch) -> Option<Envelope> {
     scratch.json.fields(body, &mut row).ok()?;
     let mut envelope = Envelope::default();
     let (made, fields) = (&scratch.made, &mut scratch.fields);
-    let bytes = |span: Span| match span.is_made() {
-        true => &made[span.start()..span.end()],
-        false => {
-            let start = span.start() - body.span.start();
-            &body.bytes[start..start + span.len()]
-        }
-    };
+    let bytes = |span| body.resolve(span, made);
     fields.retain(|field| !fills(*field, bytes, &mut envelope));
     Some(envelope)
 }
 
-/// Whether a field goes to the envelope; a time or severity that cannot be read stays a field.
+/// Whether a field goes to the envelope; a time or severity that cannot be read, and an array, stay fields.
 fn fills<'a>(field: Field, bytes: impl Fn(Span) -> &'a [u8], envelope: &mut Envelope) -> bool {
     let (Name::Text(name), Value::Text(value) | Value::Raw(value)) = (field.name, field.value) else {
         return false;
@@ -47,10 +41,11 @@ fn fills<'a>(field: Field, bytes: impl Fn(Span) -> &'a [u8], envelope: &mut Enve
         b"hostname" => &mut envelope.hostname,
         _ => return false,
     };
-    if is_text || bytes(value)[0] != b'[' {
+    let fits = is_text || bytes(value).first() != Some(&b'[');
+    if fits {
         *slot = value;
     }
-    *slot == value
+    fits
 }
 
 /// Seconds since 1970 below this, milliseconds from it on: the year 5138, or 1973.

@@ -19,13 +19,7 @@ pub(super) fn own(body: Option<Text>, text: &[u8], row: &Row) -> Option<Severity
 }
 
 fn of_body(body: Text, row: &Row) -> Option<Severity> {
-    let bytes = |span: crate::event::Span| match span.is_made() {
-        true => &row.made[span.start()..span.end()],
-        false => {
-            let start = span.start() - body.span.start();
-            &body.bytes[start..start + span.len()]
-        }
-    };
+    let bytes = |span| body.resolve(span, row.made);
     heroku::LEVEL_NAMES.iter().find_map(|wanted| {
         let field = row.fields.iter().find(|field| match field.name {
             Name::Known(_) => false,
