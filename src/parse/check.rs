@@ -254,7 +254,8 @@ fn records_fill_the_envelope_and_the_rest_are_fields() {
             RECEIVED_US,
             "dyno_state error | from_state: 'up', to_state: 'crashed'",
         ),
-        (r#"{"time":"#, RECEIVED_US, "other info unparsed | "),
+        (r#"{"time":"#, RECEIVED_US, "other info bad_json | "),
+        ("[1]", RECEIVED_US, "other info bad_json | "),
     ] {
         let case = record(frame);
         assert_eq!((case.event.time_us, &*case.line()), (time_us, line), "{frame}");

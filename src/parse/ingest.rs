@@ -5,16 +5,18 @@ use super::text::{Row, Text, digits};
 use super::{Envelope, Scratch, json, time};
 use crate::event::{Field, Flags, Name, Span, Value};
 
-/// The envelope of a record; `None` if it is no JSON object that can be read.
-pub(super) fn record(frame: Text, scratch: &mut Scratch) -> Option<Envelope> {
-    let body = json::candidate(frame)?;
+/// The envelope of a record. One that is no JSON object that can be read is all message, with the flag `bad_json`.
+pub(super) fn record(frame: Text, scratch: &mut Scratch) -> Envelope {
     let mut row = Row { made: &mut scratch.made, fields: &mut scratch.fields };
-    scratch.json.fields(body, &mut row).ok()?;
+    let read = json::candidate(frame).filter(|body| scratch.json.fields(*body, &mut row).is_ok());
+    let Some(body) = read else {
+        return Envelope { message: frame.span, flags: Flags::BAD_JSON, ..Envelope::default() };
+    };
     let mut envelope = Envelope::default();
     let (made, fields) = (&scratch.made, &mut scratch.fields);
     let bytes = |span| body.resolve(span, made);
     fields.retain(|field| !fills(*field, bytes, &mut envelope));
-    Some(envelope)
+    envelope
 }
 
 /// Whether a field goes to the envelope; a time or severity that cannot be read, and an array, stay fields.

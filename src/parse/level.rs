@@ -1,11 +1,16 @@
 //! An application's own level: from its JSON body, its `level=`, a word near its start, or Ruby's letter.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::heroku;
 use super::logfmt::closing_quote;
 use super::text::{Row, Text, is_blank};
 use crate::event::{Name, Severity, Value};
+
+const LEVEL_KEY: &[u8] = b"level=";
+static LEVEL_KEYS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(LEVEL_KEY));
 
 /// How many blank-separated pieces of a text are looked at for a word.
 const PIECES: usize = 5;
@@ -34,9 +39,8 @@ fn of_body(body: Text, row: &Row) -> Option<Severity> {
 
 /// `level=` at the start or after a blank, its value quoted or bare.
 fn of_pair(text: &[u8]) -> Option<Severity> {
-    let key = b"level=";
-    let at = memmem::find_iter(text, key).find(|at| *at == 0 || is_blank(text[at - 1]))?;
-    let value = &text[at + key.len()..];
+    let at = LEVEL_KEYS.find_iter(text).find(|at| *at == 0 || is_blank(text[at - 1]))?;
+    let value = &text[at + LEVEL_KEY.len()..];
     let value = match value.strip_prefix(b"\"") {
         Some(quoted) => &quoted[..closing_quote(quoted)?],
         None => &value[..value.iter().position(|byte| is_blank(*byte)).unwrap_or(value.len())],
@@ -46,12 +50,32 @@ fn of_pair(text: &[u8]) -> Option<Severity> {
 
 /// The first run of letters that is a level word in capitals.
 fn of_words(text: &[u8]) -> Option<Severity> {
-    let pieces = text.split(|byte| is_blank(*byte)).filter(|piece| !piece.is_empty()).take(PIECES);
-    let mut runs = pieces.flat_map(|piece| piece.split(|byte| !byte.is_ascii_alphabetic()));
-    runs.find_map(|run| {
-        let known = |(word, _): &&(&str, Severity)| word.as_bytes() == run;
-        heroku::LEVEL_WORDS.iter().find(known).map(|(_, severity)| *severity)
-    })
+    let (mut pieces, mut in_piece) = (0, false);
+    // The run of letters at hand, and whether it is all capitals.
+    let (mut start, mut capitals) = (0, true);
+    for (at, byte) in text.iter().chain(b" ").enumerate() {
+        if byte.is_ascii_alphabetic() {
+            in_piece = true;
+            capitals &= byte.is_ascii_uppercase();
+            continue;
+        }
+        if capitals
+            && at - start >= 3
+            && let Some(level) = heroku::level_of_word(&text[start..at])
+        {
+            return Some(level);
+        }
+        (start, capitals) = (at + 1, true);
+        if !is_blank(*byte) {
+            in_piece = true;
+        } else if core::mem::take(&mut in_piece) {
+            pieces += 1;
+            if pieces == PIECES {
+                return None;
+            }
+        }
+    }
+    None
 }
 
 /// `E, [`: the letter that Ruby's logger begins with.

@@ -106,7 +106,7 @@ pub fn event(plan: &Plan, batch: &Batch, run: &Run, frame: Frame, scratch: &mut 
             let near_us = run.near_us.unwrap_or(received_us);
             syslog::header(bytes, span, tail, near_us, &listener.time_zone).map(of_header)
         }
-        Form::IngestJson => ingest::record(Text::new(&bytes[span.start()..span.end()], span), scratch),
+        Form::IngestJson => Some(ingest::record(Text::new(&bytes[span.start()..span.end()], span), scratch)),
         Form::IngestText => Some(Envelope { message: span, ..Envelope::default() }),
     };
     let drain =

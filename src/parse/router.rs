@@ -5,9 +5,11 @@
 //! a status, a severity or a trusted address. Escapes stay as sent.
 
 use core::net::IpAddr;
+use std::sync::LazyLock;
 
 use ipnet::IpNet;
-use memchr::{memchr, memchr_iter, memmem, memrchr};
+use memchr::memmem::{Finder, FinderRev};
+use memchr::{memchr, memchr_iter, memrchr};
 
 use super::heroku::{self, Shape};
 use super::logfmt::Pairs;
@@ -19,6 +21,10 @@ const HEAD: usize = heroku::ROUTER_HEAD.len();
 const AGENT_AT: usize = TAIL - 2;
 const SOCK_AT: usize = TAIL - 1;
 const HEAD_SOCK_AT: usize = HEAD - 1;
+
+static HOST_BEHIND_PATH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\" host="));
+static AGENT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b" agent="));
+static FWD: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(b" fwd="));
 
 /// What a line holds, before it becomes fields.
 #[derive(Default)]
@@ -128,7 +134,7 @@ fn quoted_path<'a>(text: Text<'a>) -> (Text<'a>, Text<'a>) {
         |quote: usize| text.bytes[..quote].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
     let mut first_escaped = None;
     let mut close = None;
-    for quote in memmem::find_iter(text.bytes, b"\" host=") {
+    for quote in HOST_BEHIND_PATH.find_iter(text.bytes) {
         if !escaped(quote) {
             close = Some(quote);
             break;
@@ -148,7 +154,7 @@ fn quoted_path<'a>(text: Text<'a>) -> (Text<'a>, Text<'a>) {
 
 /// Everything right of the path.
 fn right_end<'a>(text: Text<'a>, line: &mut Line<'a>) {
-    let mut agents = memmem::find_iter(text.bytes, b" agent=");
+    let mut agents = AGENT.find_iter(text.bytes);
     let agent = agents.next();
     if agents.next().is_some() {
         names(text, line);
@@ -156,7 +162,7 @@ fn right_end<'a>(text: Text<'a>, line: &mut Line<'a>) {
     }
     let end = tail(text, agent, line);
     let left = text.part(0, end);
-    match memmem::rfind(left.bytes, b" fwd=") {
+    match FWD.rfind(left.bytes) {
         Some(at) => {
             line.fwd = whole_value(left.from(at + 5).trimmed());
             names(left.part(0, at), line);
@@ -197,6 +203,7 @@ fn tail<'a>(text: Text<'a>, agent: Option<usize>, line: &mut Line<'a>) -> usize 
     let inside = line.head[1].is_some_and(|code| code.bytes == heroku::AGENT_CODE);
     let mut end = text.len();
     let mut known = false;
+    let mut next = SOCK_AT;
     loop {
         end = text.bytes[..end].iter().rposition(|byte| !is_blank(*byte)).map_or(0, |at| at + 1);
         let region = text.part(0, end);
@@ -218,19 +225,16 @@ fn tail<'a>(text: Text<'a>, agent: Option<usize>, line: &mut Line<'a>) -> usize 
             (end, known) = (at, true);
             continue;
         }
-        let start = memrchr(b' ', region.bytes).map_or(0, |at| at + 1);
-        let token = region.from(start);
-        let Some(equals) = memchr(b'=', token.bytes) else { return end };
-        let (key, value) = (&token.bytes[..equals], token.from(equals + 1));
-        let own = matches!(key, b"fwd" | b"host" | b"request_id" | b"path" | b"method" | b"");
-        if own || memchr(b'"', value.bytes).is_some() {
+        let Some((start, equals)) = last_token(region.bytes) else { return end };
+        let (key, value) = (&region.bytes[start..equals], region.from(equals + 1));
+        if matches!(key, b"fwd" | b"host" | b"request_id" | b"path" | b"method" | b"") {
             return end;
         }
-        match place(key) {
+        match place(key, next) {
             Some(AGENT_AT) if known && !inside => return end,
             Some(place) if line.tail[place].is_none() => {
                 line.tail[place] = Some(value);
-                known = true;
+                (known, next) = (true, place.saturating_sub(1));
             }
             None if !known => {}
             _ => return end,
@@ -239,8 +243,24 @@ fn tail<'a>(text: Text<'a>, agent: Option<usize>, line: &mut Line<'a>) -> usize 
     }
 }
 
-fn place(key: &[u8]) -> Option<usize> {
-    heroku::ROUTER_TAIL.iter().position(|(name, _, _)| name.as_bytes() == key)
+/// Where the last word of `bytes` begins, and its first `=`; `None` if it has none, or a quote.
+fn last_token(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut equals = None;
+    for (at, byte) in bytes.iter().enumerate().rev() {
+        match byte {
+            b' ' => return Some((at + 1, equals?)),
+            b'=' => equals = Some(at),
+            b'"' => return None,
+            _ => {}
+        }
+    }
+    Some((0, equals?))
+}
+
+/// The place of a key in the table, looked for from `next` down and around: lines mostly keep the table's order.
+fn place(key: &[u8], next: usize) -> Option<usize> {
+    let mut places = (0..=next).rev().chain((next + 1..TAIL).rev());
+    places.find(|place| heroku::ROUTER_TAIL[*place].0.as_bytes() == key)
 }
 
 /// A quoted value, of a key other than `agent`, at the end of `region`; returns where its key begins.
@@ -249,7 +269,7 @@ fn quoted<'a>(region: Text<'a>, line: &mut Line<'a>) -> Option<usize> {
     let open = memrchr(b'"', &region.bytes[..close])?;
     let key_end = open.checked_sub(1).filter(|at| region.bytes[*at] == b'=')?;
     let start = memrchr(b' ', &region.bytes[..key_end]).map_or(0, |at| at + 1);
-    let place = place(&region.bytes[start..key_end]).filter(|place| *place != AGENT_AT)?;
+    let place = place(&region.bytes[start..key_end], SOCK_AT).filter(|place| *place != AGENT_AT)?;
     if line.tail[place].is_some() {
         return None;
     }
