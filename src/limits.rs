@@ -66,6 +66,8 @@ pub const FIELDS: usize = 256;
 pub const SD_NAMES: usize = 64;
 /// Depth of a JSON body, outer braces counted.
 pub const JSON_DEPTH: usize = 32;
+/// Joined names of a JSON body: a long name over many short ones would be written out once for each.
+pub const JSON_NAMES_BYTES: usize = 1 << 20;
 /// Within so many bytes a wrapped drain line has its inner header, up to the token.
 pub const WRAPPED_BYTES: usize = 512;
 /// Series of `weir_drain_events_total`; further drains count under `other`.
