@@ -148,6 +148,9 @@ impl Shard {
                 continue;
             }
             share.passed += 1;
+            if fillings.iter().all(Option::is_none) {
+                continue;
+            }
             self.id.clear();
             encode::id(plan, batch, run, run.first + place as u32, &mut self.id);
             let drain = drain_of(plan, texts.get(event.drain));
