@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_load::corpus::Mix;
 use weir_load::discard::Discard;
+use weir_load::record::{Connection, Record};
 use weir_load::send::{self, Options, Progress, Target, Tries};
 use weir_load::units::{self, grouped};
 use weir_load::{check, generator};
@@ -63,6 +64,7 @@ impl MixName {
 #[command(after_help = "\
 A syslog connection (tcp, tls, udp) is one drain; over http and https the drain changes from POST to POST.
 Without --for and --events it sends for 10 s; with --events alone until they are sent, an hour at most.
+Senders of one form that run at the same time into one output need different seeds, else their events are the same.
 SIGINT and SIGTERM end it cleanly: frames in work are finished, the record is written.
 The record is small (counts, no events): `check` makes the events again from the seed.")]
 struct Send {
@@ -202,6 +204,9 @@ struct Expect {
     /// Print the octet-counted frames instead, as a syslog drain sends them
     #[arg(long)]
     frames: bool,
+    /// Write a record, as if these had been sent: for checking what `weir replay` makes of the frames
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -309,6 +314,12 @@ fn run_expect(args: &Expect) -> Outcome {
     let start_us = 1_795_341_084_000_000;
     let form = generator::Form::Syslog;
     let load = generator::Load::new(args.seed, args.mix.mix(), form, start_us, 1, Some(1000.0), 0);
+    if let Some(path) = &args.record {
+        let sent = args.events;
+        let connections = vec![Connection { sent, offered: sent, ..Connection::default() }];
+        let record = Record { load: load.clone(), transport: "tcp".to_string(), connections };
+        record.write(path).map_err(failed)?;
+    }
     let generator = generator::Generator::new(load);
     let mut stamp = weir_load::stamp::Stamp::default();
     let mut out = Vec::new();

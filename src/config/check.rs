@@ -25,7 +25,7 @@ pub(super) struct Places {
     pub listener_names: Vec<Place<String>>,
     /// Enabled listeners, shown by name.
     pub ports: Vec<Place<(ListenerKind, SocketAddr)>>,
-    /// Whether any listener is enabled.
+    /// Whether any listener is enabled, or cannot be told to be.
     pub enabled: bool,
     pub sink_names: Vec<Place<String>>,
     /// Root and path of each file sink.

@@ -8,14 +8,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use regex_automata::PatternID;
-use regex_automata::meta::Regex;
 
 use super::template::Template;
-use super::value::Text;
 use super::{
-    Compress, DeviceId, DeviceRule, FileSink, Format, Framing, Limits, Listener, ListenerKind, Log,
-    LogFormat, LogLevel, OnNoMatch, Parse, Pipeline, Rotate, Sink, SinkKind, WhenFull,
+    Compress, DeviceId, FileSink, Format, Framing, Limits, Listener, ListenerKind, Log, LogFormat, LogLevel,
+    Parse, Pipeline, Rotate, Sink, SinkKind, WhenFull,
 };
 use crate::limits;
 
@@ -92,36 +89,6 @@ impl Default for Limits {
     }
 }
 
-/// Accepts every frame and knows Heroku's drain token in the raw text.
-impl Default for DeviceId {
-    fn default() -> DeviceId {
-        DeviceId { on_no_match: OnNoMatch::Accept, rules: vec![DeviceRule::heroku()] }
-    }
-}
-
-impl DeviceRule {
-    /// Returns the vendor guide's rule: the drain token that follows the offset of a time.
-    pub(super) fn heroku() -> DeviceRule {
-        const PATTERN: &str = r"\+\d+:\d+\s(?P<Computer>d\.[^\s]+)";
-        let syntax = regex_automata::util::syntax::Config::new().utf8(false);
-        let config = Regex::config().utf8_empty(false);
-        let regex = Regex::builder()
-            .syntax(syntax)
-            .configure(config)
-            .build(PATTERN)
-            .expect("a test compiles this pattern");
-        let group =
-            regex.group_info().to_index(PatternID::ZERO, "Computer").expect("the pattern names its group");
-        DeviceRule {
-            pattern: Text::plain(PATTERN),
-            token: Text::plain("Computer"),
-            regex,
-            group,
-            active: true,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,24 +106,14 @@ mod tests {
 
     #[test]
     fn the_tables_and_the_limits_agree() {
-        let short = "weir: pipeline/v1\nlisteners: [{name: a, kind: tcp, bind: ':0'}]\nsinks:\n\
+        let short = "weir: pipeline/v1\nlog: {}\nlisteners:\n\
+            - {name: a, kind: tcp, bind: ':0', limits: {}, device_id: {}}\nsinks:\n\
             - {name: f, kind: file, root: weir-out, path: x, rotate: {}}\n";
         let (short, default) = (read(short), Pipeline::default());
         let SinkKind::File(file) = &short.sinks[0].kind else { panic!("a file sink") };
         assert_eq!(file.rotate, ROTATE);
-        let listener = Listener { limits: Limits::default(), ..short.listeners[0].clone() };
-        assert_eq!(listener, short.listeners[0]);
+        assert_eq!(short.listeners, [listener("a", ListenerKind::Tcp, 0, "")]);
         let expect = Pipeline { listeners: short.listeners.clone(), sinks: short.sinks.clone(), ..default };
         assert_eq!(short, expect);
-    }
-
-    #[test]
-    fn the_built_in_rule_finds_the_guides_sample() {
-        let rule = DeviceRule::heroku();
-        let frame = b"1 2021-01-24T09:51:24.537546+00:00 d.5a8fd083-0972 heroku web.1 - - source=web.1";
-        let mut captures = rule.regex().create_captures();
-        rule.regex().captures(frame, &mut captures);
-        let span = captures.get_group(rule.group()).expect("a match");
-        assert_eq!(&frame[span.range()], b"d.5a8fd083-0972");
     }
 }

@@ -1,7 +1,7 @@
 //! Turns a pipeline file into a [`Pipeline`] that can be run, or into every complaint there is about it.
 //!
 //! Two forms of configuration exist: the tree that was written ([`node`], each value with its line and column) and
-//! the [`Pipeline`] that is usable (defaults filled in, addresses parsed, patterns compiled, units resolved). One
+//! the [`Pipeline`] that is usable (defaults filled in, addresses parsed, patterns tried, units resolved). One
 //! fallible step lies between them, [`read_pipeline`]; nothing later than it can find the file wrong.
 //!
 //! Invariants: all problems of a file are reported at once; text that came from an environment variable is in no
@@ -13,6 +13,7 @@
 
 mod check;
 mod defaults;
+mod device;
 mod node;
 mod problems;
 mod proxies;
@@ -24,14 +25,15 @@ mod template;
 mod units;
 mod value;
 
+pub use device::{DeviceId, DeviceRule};
 pub use problems::{Problem, Problems, Snippet};
-pub use read::{Surroundings, load, read_pipeline, zone};
+pub use read::{Surroundings, load, read_pipeline};
 pub use reload::{Difference, NeedsRestart, difference};
 pub use sink::{
     Compress, FileSink, KafkaHeader, KafkaKey, KafkaSink, KafkaTls, Rotate, Sasl, Sink, SinkKind, WhenFull,
 };
 pub use template::{Part, Template, Variable};
-pub use units::{duration, size};
+pub use units::{duration, size, zone};
 pub use value::{Secret, Text};
 
 use std::collections::BTreeMap;
@@ -41,7 +43,6 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
-use regex_automata::meta::Regex;
 
 pub use crate::frame::Framing;
 pub use crate::plan::{Format, OnNoMatch};
@@ -182,63 +183,6 @@ pub enum Parse {
     Full,
     /// Frames are counted and dropped.
     None,
-}
-
-/// How a frame's sender is found when neither HOSTNAME, header nor query names it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DeviceId {
-    pub on_no_match: OnNoMatch,
-    /// The listener's rules, then the built-in one for Heroku; the first active rule that matches wins.
-    pub rules: Vec<DeviceRule>,
-}
-
-/// A pattern over the raw frame, one group of which names the sender.
-#[derive(Clone)]
-pub struct DeviceRule {
-    pattern: Text,
-    token: Text,
-    regex: Regex,
-    group: usize,
-    /// A rule that is not active is skipped.
-    pub active: bool,
-}
-
-impl DeviceRule {
-    /// Returns the compiled pattern; it matches in time linear in the frame.
-    pub fn regex(&self) -> &Regex {
-        &self.regex
-    }
-
-    /// Returns the index of the capture group that names the sender.
-    pub fn group(&self) -> usize {
-        self.group
-    }
-
-    /// Returns the pattern as written.
-    pub fn pattern(&self) -> &str {
-        &self.pattern
-    }
-
-    /// Returns the name of the capture group that names the sender.
-    pub fn token(&self) -> &str {
-        &self.token
-    }
-}
-
-impl std::fmt::Debug for DeviceRule {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DeviceRule")
-            .field("pattern", &self.pattern)
-            .field("token", &self.token)
-            .field("active", &self.active)
-            .finish()
-    }
-}
-
-impl PartialEq for DeviceRule {
-    fn eq(&self, other: &DeviceRule) -> bool {
-        self.pattern == other.pattern && self.token == other.token && self.active == other.active
-    }
 }
 
 /// What one listener allows its senders.

@@ -54,7 +54,7 @@ pub(super) struct Name {
 #[derive(Default)]
 pub(super) struct Tree {
     pub root: Option<Node>,
-    /// What the parser or the tree's limits refuse.
+    /// What the parser or the tree's limits refuse; the break comes first.
     pub faults: Vec<Fault>,
     /// Whether the document broke off, so that what is missing may stand behind the break.
     pub partial: bool,
@@ -63,6 +63,7 @@ pub(super) struct Tree {
 pub(super) struct Fault {
     pub at: At,
     pub message: String,
+    pub hint: Option<&'static str>,
     /// Whether the break stands within the value of a key that may hold a secret.
     pub secret: bool,
 }
@@ -97,8 +98,12 @@ pub(super) fn parse(text: &str) -> Tree {
                 }
             }
             Err(error) => {
-                builder.fault(at(*error.marker()), format!("this is no YAML: {}", error.info()));
-                builder.tree.partial = true;
+                let place = at(*error.marker());
+                builder.broken(place, format!("this is no YAML: {}", error.info()));
+                let line = text.lines().nth(place.line - 1).unwrap_or_default();
+                if let Some(fault) = builder.tree.faults.first_mut().filter(|_| line.contains("${")) {
+                    fault.hint = Some("put a value that holds `${...}` into quotes");
+                }
                 break;
             }
         }
@@ -116,13 +121,19 @@ pub(super) fn may_be_secret(key: &str) -> bool {
 /// Calls `mask` with the extent of every scalar below a key that may hold a secret.
 pub(super) fn secrets(node: &Node, below: bool, mask: &mut dyn FnMut(At, At)) {
     match &node.value {
-        Value::Scalar { .. } if below => mask(node.at, node.end),
+        Value::Scalar { text, .. } if below && !is_variable(text) => mask(node.at, node.end),
         Value::Scalar { .. } => {}
         Value::List(items) => items.iter().for_each(|item| secrets(item, below, mask)),
         Value::Map(entries) => {
             entries.iter().for_each(|(key, value)| secrets(value, below || may_be_secret(&key.text), mask));
         }
     }
+}
+
+/// Returns whether a text is one variable without a default, which says nothing of its value.
+fn is_variable(text: &str) -> bool {
+    let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
 }
 
 fn at(marker: Marker) -> At {
@@ -197,8 +208,7 @@ impl Builder {
 
     fn enter(&mut self, at: At, anchor: usize, content: Content) -> bool {
         if self.open.len() == DEPTH_MAX {
-            self.fault(at, format!("nested deeper than {DEPTH_MAX} levels"));
-            self.tree.partial = true;
+            self.broken(at, format!("nested deeper than {DEPTH_MAX} levels"));
             return false;
         }
         self.open.push(Open { at, anchor, content });
@@ -224,8 +234,7 @@ impl Builder {
     fn put(&mut self, node: Node, anchor: usize, size: usize) -> bool {
         self.nodes += size;
         if self.nodes > NODES_MAX {
-            self.fault(node.at, format!("more than {NODES_MAX} values"));
-            self.tree.partial = true;
+            self.broken(node.at, format!("more than {NODES_MAX} values"));
             return false;
         }
         if anchor != 0 {
@@ -253,7 +262,14 @@ impl Builder {
             Content::Map(_, Some(key)) => may_be_secret(&key.text),
             _ => false,
         });
-        self.tree.faults.push(Fault { at, message, secret });
+        self.tree.faults.push(Fault { at, message, hint: None, secret });
+    }
+
+    /// Notes why nothing further is read.
+    fn broken(&mut self, at: At, message: String) {
+        self.fault(at, message);
+        self.tree.faults.rotate_right(1);
+        self.tree.partial = true;
     }
 
     /// Closes what a break left open.

@@ -66,18 +66,18 @@ impl Variable {
 }
 
 /// Why a template was refused, and what may help. Values are not repeated: they may come from the environment.
-pub(super) type Refused = (String, String);
+pub(crate) type Refused = (String, String);
 
 impl Template {
     /// Parses the path of a file below a sink's root.
-    pub(super) fn path(source: &Text) -> Result<Template, Refused> {
+    pub(crate) fn path(source: &Text) -> Result<Template, Refused> {
         let template = Template::split(source)?;
         template.confine()?;
         Ok(template)
     }
 
     /// Parses the name of a Kafka topic.
-    pub(super) fn topic(source: &Text) -> Result<Template, Refused> {
+    pub(crate) fn topic(source: &Text) -> Result<Template, Refused> {
         let template = Template::split(source)?;
         let example = || "example: `weir.{kind}`".to_string();
         //= https://kafka.apache.org/documentation/#topicconfigs: letters, digits, `.`, `_` and `-`, at most 249.

@@ -11,7 +11,7 @@ mod slots;
 mod stages;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -101,7 +101,7 @@ struct Shared {
 
 /// Locks, also where a thread has panicked: such a panic ends the process anyway.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
@@ -119,7 +119,7 @@ impl Shared {
     fn next(&self, reader: ReaderId, wait: Duration) -> Option<Arc<Outcome>> {
         let mut ring = lock(&self.ring);
         if ring.is_at_head(reader) && !wait.is_zero() {
-            ring = self.news.wait_timeout(ring, wait).unwrap_or_else(std::sync::PoisonError::into_inner).0;
+            ring = self.news.wait_timeout(ring, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
         ring.take(reader).map(|held| held.outcome.clone())
     }
@@ -149,24 +149,21 @@ impl Shared {
     fn settle_receipts(&self) {
         let block: Vec<ReaderId> =
             self.read_sinks().iter().filter(|sink| sink.blocks()).map(|s| s.reader).collect();
-        if block.is_empty() {
-            return;
-        }
-        let lowest = lock(&self.ring).lowest_mark(&block);
-        if let Some(lowest) = lowest {
-            lock(&self.receipts).safe_up_to(lowest);
-        }
+        let ring = lock(&self.ring);
+        let lowest = ring.lowest_mark(&block).unwrap_or(ring.head());
+        drop(ring);
+        lock(&self.receipts).safe_up_to(lowest);
     }
 
     fn read_sinks(&self) -> Vec<Arc<SinkState>> {
-        self.sinks.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.sinks.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until every numbered batch has its outcome. The caller holds the gate.
     fn wait_for_head(&self, last: Number) {
         let mut ring = lock(&self.ring);
         while ring.head() < last {
-            ring = self.news.wait(ring).unwrap_or_else(std::sync::PoisonError::into_inner);
+            ring = self.news.wait(ring).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -239,8 +236,7 @@ impl Intake {
 
     /// The figures of a listener.
     pub fn books(&self, listener: ListenerId) -> Arc<ListenerBooks> {
-        self.shared.listeners.read().unwrap_or_else(std::sync::PoisonError::into_inner)[listener.0 as usize]
-            .clone()
+        self.shared.listeners.read().unwrap_or_else(PoisonError::into_inner)[listener.0 as usize].clone()
     }
 }
 
@@ -259,7 +255,8 @@ pub struct Settings {
 /// Gate, shards, ring, ledger and sinks, running.
 pub struct Flow {
     shared: Arc<Shared>,
-    threads: Vec<std::thread::JoinHandle<()>>,
+    /// Shards and ledger; empty once they have ended.
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
 
 /// What is served of the flow at one moment.
@@ -311,7 +308,7 @@ impl Flow {
         }
         let for_ledger = shared.clone();
         threads.push(spawn("ledger".into(), move || shards::keep_ledger(&for_ledger))?);
-        Ok(Flow { shared, threads })
+        Ok(Flow { shared, threads: Mutex::new(threads) })
     }
 
     pub fn intake(&self) -> Intake {
@@ -338,7 +335,7 @@ impl Flow {
         let mut admission = lock(&self.shared.admission);
         self.shared.wait_for_head(admission.gate.last());
         {
-            let mut books = self.shared.listeners.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut books = self.shared.listeners.write().unwrap_or_else(PoisonError::into_inner);
             let len = plan.listeners.len();
             let len = len.max(books.len());
             books.resize_with(len, Arc::default);
@@ -351,7 +348,7 @@ impl Flow {
             let reader = lock(&self.shared.ring).attach();
             let mark = lock(&self.shared.ring).mark(reader);
             let state = Arc::new(SinkState::new(&spec, reader, mark));
-            self.shared.sinks.write().unwrap_or_else(std::sync::PoisonError::into_inner).push(state.clone());
+            self.shared.sinks.write().unwrap_or_else(PoisonError::into_inner).push(state.clone());
             let shared = self.shared.clone();
             let name = format!("sink-{}", spec.name);
             state.started(spawn(name, {
@@ -381,7 +378,7 @@ impl Flow {
 
     /// Ends everything: no admission, what is queued is processed and delivered until `deadline`, what is left then
     /// counts as dropped. Returns whether all was delivered in time.
-    pub fn finish(&mut self, deadline: Duration) -> bool {
+    pub fn finish(&self, deadline: Duration) -> bool {
         let last = {
             let mut admission = lock(&self.shared.admission);
             admission.work = None;
@@ -394,7 +391,7 @@ impl Flow {
         for sink in self.shared.read_sinks() {
             sink.join();
         }
-        for thread in self.threads.drain(..) {
+        for thread in lock(&self.threads).drain(..) {
             // A panic in it has ended the process already.
             let _ = thread.join();
         }
@@ -407,7 +404,7 @@ impl Flow {
             let admission = lock(&self.shared.admission);
             (admission.gate.last(), admission.plan.clone())
         };
-        let listeners = self.shared.listeners.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let listeners = self.shared.listeners.read().unwrap_or_else(PoisonError::into_inner);
         let named = plan.listeners.iter().zip(listeners.iter());
         let listeners = named.map(|(listener, books)| (listener.name.to_string(), books.clone())).collect();
         let sinks = self.shared.read_sinks();

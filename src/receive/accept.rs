@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::task::{JoinSet, yield_now};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::warn;
 
 use super::connection::serve;
 use super::port::Port;
-use super::receiver::Receiver;
+use super::receiver::{Receiver, pass_on};
 use super::socket;
 use super::stop::Stop;
 
@@ -47,7 +47,7 @@ pub async fn accept(port: Arc<Port>, socket: TcpListener, receiver: Rc<Receiver>
                         wait(PAUSE, &stop, &mut connections).await;
                     }
                 },
-                Some(_) = connections.join_next() => {}
+                Some(ended) = connections.join_next() => pass_on(ended),
             }
         }
         empty(listening, &mut connections, &port, &receiver, &stop);
@@ -55,12 +55,12 @@ pub async fn accept(port: Arc<Port>, socket: TcpListener, receiver: Rc<Receiver>
             tokio::select! {
                 () = stop.begun() => {}
                 _ = accepting.changed() => {}
-                Some(_) = connections.join_next() => {}
+                Some(ended) = connections.join_next() => pass_on(ended),
             }
         }
     }
-    while connections.join_next().await.is_some() {
-        yield_now().await;
+    while let Some(ended) = connections.join_next().await {
+        pass_on(ended);
     }
 }
 
@@ -113,6 +113,6 @@ async fn wait(pause: Duration, stop: &Stop, connections: &mut JoinSet<()>) {
     tokio::select! {
         () = sleep(pause) => {}
         () = stop.begun() => {}
-        Some(_) = connections.join_next() => {}
+        Some(ended) = connections.join_next() => pass_on(ended),
     }
 }

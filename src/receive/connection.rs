@@ -7,11 +7,13 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tracing::debug;
 
+use super::http;
 use super::port::Port;
 use super::receiver::Receiver;
 use super::stop::Stop;
 use super::stream::{self, Place};
 use crate::batch::{Form, Origin};
+use crate::config::ListenerKind;
 
 /// Serves a connection to its end.
 pub async fn serve(tcp: TcpStream, peer: IpAddr, port: Arc<Port>, receiver: Rc<Receiver>, stop: Rc<Stop>) {
@@ -27,6 +29,13 @@ pub async fn serve(tcp: TcpStream, peer: IpAddr, port: Arc<Port>, receiver: Rc<R
         logplex: false,
         form: Form::Syslog,
     });
+    if place.rules.listener.kind == ListenerKind::Http {
+        let books = place.port.books.clone();
+        if http::serve(tcp, origin, place, receiver).await {
+            books.connections_closed.add(1);
+        }
+        return;
+    }
     let ending = stream::read(tcp, origin, &place, &receiver.shared.carries).await;
     if ending.is_ours() {
         place.port.books.connections_closed.add(1);

@@ -11,10 +11,16 @@
 
 mod accept;
 mod budget;
+mod body;
 mod connection;
+mod http;
+mod ingest;
 mod open;
 mod port;
+mod post;
+mod proxy;
 mod receiver;
+mod request;
 mod socket;
 mod stop;
 mod stream;
@@ -34,11 +40,11 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::batch::{Batch, ListenerId};
 use crate::config::{self, ListenerKind};
-use crate::flow::Intake;
+use crate::flow::{self, Intake};
 use crate::limits;
 use budget::Budget;
 use port::{Port, Rules};
-use receiver::{Command, Opened, Shared};
+use receiver::{Command, Opened, Receiver, Shared};
 use tls::Certificates;
 
 /// Threads for blocking look-ups, a receiver.
@@ -66,8 +72,8 @@ pub struct Receivers {
     intake: Intake,
     threads: Vec<(UnboundedSender<Command>, JoinHandle<()>)>,
     places: BTreeMap<ListenerId, Place>,
-    /// Bytes of the largest frame that a batch of this process holds.
-    frame_bytes_max: usize,
+    /// Bytes that every batch holds.
+    batch_bytes: usize,
 }
 
 /// An open listener.
@@ -96,12 +102,7 @@ impl Receivers {
         intake: Intake,
         batch_bytes: usize,
     ) -> Result<Receivers, ListenError> {
-        let mut receivers = Receivers {
-            intake,
-            threads: Vec::new(),
-            places: BTreeMap::new(),
-            frame_bytes_max: Batch::frame_bytes_max(batch_bytes),
-        };
+        let mut receivers = Receivers { intake, threads: Vec::new(), places: BTreeMap::new(), batch_bytes };
         receivers.spawn(threads).map_err(|error| ListenError {
             listener: "*".into(),
             problem: format!("cannot start a receiver: {error}"),
@@ -164,8 +165,11 @@ impl Receivers {
     }
 
     /// Waits for the end that `drain` began; all that was received has then been admitted or counted as shed.
-    pub fn join(self) -> std::thread::Result<()> {
-        self.threads.into_iter().try_for_each(|(_, thread)| thread.join())
+    pub fn join(self) {
+        for (_, thread) in self.threads {
+            // A panic in it has ended the process already.
+            let _ = thread.join();
+        }
     }
 
     fn tell(&self, command: impl Fn() -> Command) {
@@ -179,6 +183,7 @@ impl Receivers {
         let shared = Arc::new(Shared {
             carries: Budget::new(limits::CARRY_BYTES),
             bodies: Budget::new(limits::BODIES_BYTES),
+            large_bodies: Default::default(),
         });
         for index in 0..threads {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -186,10 +191,10 @@ impl Receivers {
                 .max_blocking_threads(BLOCKING_THREADS)
                 .build()?;
             let (commands, told) = unbounded_channel();
-            let (intake, shared) = (self.intake.clone(), shared.clone());
-            let thread = std::thread::Builder::new()
-                .name(format!("receive-{index}"))
-                .spawn(move || receiver::run(runtime, intake, shared, told))?;
+            let (intake, shared, batch_bytes) = (self.intake.clone(), shared.clone(), self.batch_bytes);
+            let thread = flow::spawn(format!("receive-{index}"), move || {
+                receiver::run(&runtime, Receiver::new(intake, shared, batch_bytes), told);
+            })?;
             self.threads.push((commands, thread));
         }
         Ok(())
@@ -207,7 +212,7 @@ impl Receivers {
             listener: listener.clone(),
             tls,
             trusted: trusted.clone(),
-            frame_bytes: listener.limits.frame_bytes.min(self.frame_bytes_max),
+            frame_bytes: listener.limits.frame_bytes.min(Batch::frame_bytes_max(self.batch_bytes)),
         })
     }
 
@@ -254,5 +259,7 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
+#[cfg(test)]
+mod http_tests;
 #[cfg(test)]
 mod tests;

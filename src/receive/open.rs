@@ -55,12 +55,11 @@ impl Open {
         }
     }
 
-    /// Hands the batch to `fill`, with room for `need` bytes and at least one frame; `None` without a free slot. The
-    /// caller asks for no more than an empty batch holds. A run that `fill` closes is to be followed by `note`.
-    pub fn with_room<T>(&self, need: usize, fill: impl FnOnce(&mut Batch) -> T) -> Option<T> {
+    /// Hands the batch to `fill`, with room for `bytes` and `frames`; `None` without a free slot. The caller asks for no
+    /// more than an empty batch holds. A run that `fill` closes is to be followed by `note`.
+    pub fn with_room<T>(&self, bytes: usize, frames: usize, fill: impl FnOnce(&mut Batch) -> T) -> Option<T> {
         let fits = |slot: &Slot| {
-            slot.batch.room() >= need.max(limits::READ_MIN_BYTES)
-                && slot.batch.frames.len() < limits::BATCH_FRAMES
+            slot.batch.room() >= bytes && slot.batch.frames.len() + frames <= limits::BATCH_FRAMES
         };
         if self.state.borrow().slot.as_ref().is_some_and(|slot| !fits(slot)) {
             self.flush();
@@ -71,7 +70,7 @@ impl Open {
         }
         match &mut state.slot {
             Some(slot) => {
-                debug_assert!(slot.batch.room() >= need, "`need` is bounded by the capacity");
+                debug_assert!(slot.batch.room() >= bytes, "`bytes` is bounded by the capacity");
                 let filled = fill(&mut slot.batch);
                 state.dry_since = None;
                 Some(filled)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::{JoinError, JoinSet, LocalSet};
 
 use super::accept;
 use super::budget::Budget;
@@ -35,6 +35,8 @@ pub enum Opened {
 pub struct Shared {
     pub carries: Arc<Budget>,
     pub bodies: Arc<Budget>,
+    /// Held while slots are gathered for a body that needs several.
+    pub large_bodies: tokio::sync::Mutex<()>,
 }
 
 /// What the tasks of one receiver share.
@@ -42,16 +44,22 @@ pub struct Receiver {
     pub intake: Intake,
     pub open: Rc<Open>,
     pub shared: Arc<Shared>,
+    /// Bytes that every batch holds.
+    pub batch_bytes: usize,
+}
+
+impl Receiver {
+    pub fn new(intake: Intake, shared: Arc<Shared>, batch_bytes: usize) -> Receiver {
+        Receiver { open: Rc::new(Open::new(intake.clone())), intake, shared, batch_bytes }
+    }
 }
 
 /// Runs a receiver until it is told to drain, or nobody is left to tell it.
-pub fn run(runtime: Runtime, intake: Intake, shared: Arc<Shared>, commands: UnboundedReceiver<Command>) {
-    let open = Rc::new(Open::new(intake.clone()));
-    let receiver = Rc::new(Receiver { intake, open: open.clone(), shared });
-    let local = LocalSet::new();
-    local.block_on(&runtime, async {
+pub fn run(runtime: &Runtime, receiver: Receiver, commands: UnboundedReceiver<Command>) {
+    let open = receiver.open.clone();
+    LocalSet::new().block_on(runtime, async {
         tokio::select! {
-            () = listen(receiver, commands) => {}
+            () = listen(Rc::new(receiver), commands) => {}
             () = open.fetch() => {}
             () = open.send_on() => {}
         }
@@ -65,7 +73,10 @@ async fn listen(receiver: Rc<Receiver>, mut commands: UnboundedReceiver<Command>
     loop {
         let command = tokio::select! {
             command = commands.recv() => command,
-            Some(_) = listeners.join_next() => continue,
+            Some(ended) = listeners.join_next() => {
+                pass_on(ended);
+                continue;
+            }
         };
         match command {
             Some(Command::Open(port, socket)) => {
@@ -87,5 +98,16 @@ async fn listen(receiver: Rc<Receiver>, mut commands: UnboundedReceiver<Command>
         }
     }
     stops.values().for_each(|stop| stop.begin());
-    while listeners.join_next().await.is_some() {}
+    while let Some(ended) = listeners.join_next().await {
+        pass_on(ended);
+    }
+}
+
+/// A panic of a task is the thread's: the process ends.
+pub fn pass_on(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
 }

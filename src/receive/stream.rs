@@ -186,7 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<'_, S> {
             batch.close_run(origin, Identity::Batch);
             filled
         };
-        if let Some(filled) = place.open.with_room(need, &mut fill) {
+        if let Some(filled) = place.open.with_room(need, 1, &mut fill) {
             return filled.map(|filled| self.took(filled, false));
         }
         if !sheds(place) {
@@ -307,7 +307,7 @@ async fn wait_for_slot(place: &Place) {
 /// Hands `fill` the batch, or scratch if the listener sheds; says whether it was scratch.
 async fn place_or_shed<T>(place: &Place, need: usize, mut fill: impl FnMut(&mut Batch) -> T) -> (T, bool) {
     loop {
-        if let Some(filled) = place.open.with_room(need, &mut fill) {
+        if let Some(filled) = place.open.with_room(need, 1, &mut fill) {
             place.open.note();
             return (filled, false);
         }

@@ -83,7 +83,7 @@ impl Bench {
         let batch_bytes = Batch::capacity_for(limits::FRAME_BYTES);
         let quarantine = Box::new(|_: &[u8]| {});
         let settings = Settings { slots, parcel_bytes: 1 << 20, shards: 1, batch_bytes, quarantine };
-        let flow = Flow::start(settings, plan()).unwrap();
+        let flow = Flow::start(settings, Arc::new(plan())).unwrap();
         let listeners = [(LISTENER, listener)];
         let receivers = Receivers::start(&listeners, 2, &[], flow.intake(), batch_bytes).unwrap();
         let addr = receivers.addresses()[0].1;
@@ -108,9 +108,9 @@ impl Bench {
     }
 
     /// Ends everything and closes the books.
-    pub fn end(mut self) -> Arc<ListenerBooks> {
+    pub fn end(self) -> Arc<ListenerBooks> {
         self.receivers.drain();
-        self.receivers.join().unwrap();
+        self.receivers.join();
         assert!(self.flow.finish(Duration::from_secs(5)));
         let books = self.books;
         assert_eq!(

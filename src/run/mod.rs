@@ -35,7 +35,7 @@ pub struct Loaded {
 /// A running weir.
 pub struct Weir {
     pipeline: Pipeline,
-    flow: Arc<Mutex<Flow>>,
+    flow: Arc<Flow>,
     receivers: Receivers,
     told: Arc<Mutex<Told>>,
     servers: Servers,
@@ -53,18 +53,18 @@ pub struct Ready {
 
 /// Serves metrics and books of a flow.
 struct Served {
-    flow: Arc<Mutex<Flow>>,
+    flow: Arc<Flow>,
     told: Arc<Mutex<Told>>,
 }
 
 impl Figures for Served {
     fn metrics(&self) -> String {
         let families = self.told.lock().unwrap_or_else(PoisonError::into_inner).families();
-        metrics::page(&self.flow.lock().unwrap_or_else(PoisonError::into_inner), families)
+        metrics::page(&self.flow, families)
     }
 
     fn books(&self) -> String {
-        Books::of(&self.flow.lock().unwrap_or_else(PoisonError::into_inner)).to_line()
+        Books::of(&self.flow).to_line()
     }
 }
 
@@ -92,7 +92,7 @@ impl Weir {
         let specs = pipeline.sinks.iter().map(|sink| told.open(sink)).collect::<io::Result<_>>()?;
         flow.change(plan.clone(), specs, &[])?;
         let intake = flow.intake();
-        let (flow, told) = (Arc::new(Mutex::new(flow)), Arc::new(Mutex::new(told)));
+        let (flow, told) = (Arc::new(flow), Arc::new(Mutex::new(told)));
         let readiness = Arc::new(Readiness::default());
         let figures = Arc::new(Served { flow: flow.clone(), told: told.clone() });
         let servers = Servers::start(pipeline.observe, pipeline.admin, figures, readiness.clone())?;
@@ -106,7 +106,7 @@ impl Weir {
 
     /// Addresses that are served and listened on.
     pub fn ready(&self) -> Ready {
-        let plan = self.lock_flow().plan();
+        let plan = self.flow.plan();
         let name = |id| plan.listener(id).name.to_string();
         Ready {
             pid: std::process::id(),
@@ -121,19 +121,14 @@ impl Weir {
         }
     }
 
-    fn lock_flow(&self) -> std::sync::MutexGuard<'_, Flow> {
-        self.flow.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Ends: what has arrived is delivered within `shutdown_after`. Returns the books, and whether all was delivered.
     pub fn stop(self) -> io::Result<(Books, bool)> {
         let deadline = Instant::now() + self.pipeline.shutdown_after;
         self.readiness.set(Phase::Draining);
         self.receivers.drain();
-        self.receivers.join().map_err(|_| io::Error::other("a receiver panicked"))?;
-        let mut flow = self.flow.lock().unwrap_or_else(PoisonError::into_inner);
-        let in_time = flow.finish(deadline.saturating_duration_since(Instant::now()));
-        Ok((Books::of(&flow), in_time))
+        self.receivers.join();
+        let in_time = self.flow.finish(deadline.saturating_duration_since(Instant::now()));
+        Ok((Books::of(&self.flow), in_time))
     }
 }
 
@@ -148,7 +143,7 @@ pub fn run(loaded: Loaded, ready_file: Option<&Path>) -> io::Result<bool> {
         match signals.recv_timeout(Duration::from_secs(1)) {
             Ok(Signal::Stop) => break,
             Ok(Signal::Hangup) => {
-                weir.lock_flow().reopen();
+                weir.flow.reopen();
                 if let Some(watch) = &mut watch {
                     weir.reload(watch.read());
                 }

@@ -58,7 +58,7 @@ impl Weir {
     fn change_to(&mut self, next: Pipeline) -> Result<(), String> {
         let difference = config::difference(&self.pipeline, &next).map_err(|error| error.to_string())?;
         let opened: Vec<&String> = difference.sinks_added.iter().chain(&difference.sinks_changed).collect();
-        let before = self.lock_flow().plan();
+        let before = self.flow.plan();
         let mut specs = Vec::new();
         for sink in next.sinks.iter().filter(|sink| opened.contains(&&sink.name)) {
             let spec = self.told.lock().unwrap_or_else(PoisonError::into_inner).open(sink);
@@ -83,8 +83,7 @@ impl Weir {
         add: Vec<SinkSpec>,
         remove: &[String],
     ) -> Result<(), String> {
-        let flow = self.lock_flow();
-        flow.raise_batch_bytes(compile::batch_bytes(&self.pipeline));
-        flow.change(plan, add, remove).map_err(|error: io::Error| error.to_string())
+        self.flow.raise_batch_bytes(compile::batch_bytes(&self.pipeline));
+        self.flow.change(plan, add, remove).map_err(|error: io::Error| error.to_string())
     }
 }

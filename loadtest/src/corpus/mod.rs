@@ -91,24 +91,43 @@ impl Mix {
 /// What a mix is made of; finer than weir's kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
+    /// A request that went well.
     Router,
+    /// A request with an H code.
     RouterError,
+    /// Runtime metrics: load.
     Load,
+    /// Runtime metrics: memory.
     Memory,
+    /// Metrics of a database.
     Postgres,
+    /// Metrics of a cache.
     Redis,
+    /// One line of text.
     Text,
+    /// One line with ANSI colours.
     Colour,
+    /// Nothing at all.
     Empty,
+    /// Several lines in one message.
     Lines,
+    /// A JSON body.
     Json,
+    /// A failed sign-in.
     SignInFailure,
+    /// Another failure that the application reports.
     AppError,
+    /// What the dyno manager does.
     Dyno,
+    /// An R code.
     DynoError,
+    /// An action of a person or of the scheduler.
     Api,
+    /// A database's own log.
     PostgresLog,
+    /// A build, in the form of 2012.
     Build,
+    /// A loss notice.
     Loss,
 }
 
@@ -132,6 +151,7 @@ pub enum Value {
 /// One message and what it must become.
 #[derive(Clone, Debug)]
 pub struct Template {
+    /// What it is to the mix.
     pub class: Class,
     pub pri: u8,
     pub source: &'static str,
@@ -211,7 +231,7 @@ pub fn templates(seed: u64, app: usize, mix: Mix) -> Vec<Template> {
     let mut rng = Rng::new(seed ^ (app as u64 + 1) << 40);
     let name = rng.pick(app::NOUNS);
     let number = 1000 + rng.below(9000);
-    let host = if app % 3 == 0 {
+    let host = if app.is_multiple_of(3) {
         format!("www.{name}-{number}.example")
     } else {
         format!("{name}-{number}.herokuapp.com")

@@ -23,6 +23,9 @@ const WRITE_WAIT: Duration = Duration::from_millis(200);
 /// How long a write may still last once a stop was asked for.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
+/// How long one write waits for a receiver that does not read: longer than any outage that a test makes.
+const STALL_MAX: Duration = Duration::from_secs(120);
+
 /// Logplex's connect timeout.
 const CONNECT_WAIT: Duration = Duration::from_secs(3);
 
@@ -66,7 +69,7 @@ impl Link {
         deadline: Option<Instant>,
         done: &mut usize,
     ) -> io::Result<()> {
-        let mut patience = Patience { run, deadline, stopping: None };
+        let mut patience = Patience { run, began: Instant::now(), deadline, stopping: None };
         let Some(tls) = &mut self.tls else {
             while *done < bytes.len() {
                 match (&self.tcp).write(&bytes[*done..]) {
@@ -166,6 +169,7 @@ impl Link {
 /// How long a write that the receiver holds up goes on.
 struct Patience<'a> {
     run: &'a Run<'a>,
+    began: Instant,
     deadline: Option<Instant>,
     /// When the stop was first seen.
     stopping: Option<Instant>,
@@ -185,6 +189,9 @@ impl Patience<'_> {
                 io::ErrorKind::TimedOut,
                 "the receiver did not read the request in time",
             ));
+        }
+        if self.began.elapsed() >= STALL_MAX {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the receiver does not read"));
         }
         if self.run.stopped() && self.stopping.get_or_insert_with(Instant::now).elapsed() >= STOP_GRACE {
             return Err(io::Error::new(

@@ -15,8 +15,8 @@ mod udp;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -231,7 +231,9 @@ struct Run<'a> {
     progress: &'a Progress,
     /// The next unused connection number.
     next: AtomicU32,
-    start: Barrier,
+    start: pace::StartLine,
+    /// Set if a thread could not be started: the others end at once.
+    aborted: AtomicBool,
 }
 
 /// What one thread came to: the connections it used, and what went wrong.
@@ -266,7 +268,8 @@ pub fn run(options: &Options, stop: &AtomicBool, progress: &Progress) -> Result<
         stop,
         progress,
         next: AtomicU32::new(options.connections),
-        start: Barrier::new(options.connections as usize + 1),
+        start: pace::StartLine::default(),
+        aborted: AtomicBool::new(false),
     };
     let cpu_before = cpu_us();
     let began = Instant::now();
@@ -296,6 +299,7 @@ pub fn run(options: &Options, stop: &AtomicBool, progress: &Progress) -> Result<
 fn run_threads(run: &Run) -> Result<Vec<Fate>, String> {
     thread::scope(|scope| {
         let mut threads = Vec::new();
+        let mut failure = None;
         for number in 0..run.options.connections {
             let builder = thread::Builder::new().name(format!("send-{number}")).stack_size(STACK_BYTES);
             let body = move || match run.options.target.transport {
@@ -305,24 +309,25 @@ fn run_threads(run: &Run) -> Result<Vec<Fate>, String> {
             };
             match builder.spawn_scoped(scope, body) {
                 Ok(thread) => threads.push(thread),
-                // The others wait for this one at the barrier, so the process can only end.
                 Err(e) => {
-                    eprintln!("weir-load: cannot start thread {number}: {e}");
-                    std::process::exit(1);
+                    run.aborted.store(true, Ordering::Relaxed);
+                    failure = Some(format!("cannot start the thread of connection {number}: {e}"));
+                    break;
                 }
             }
         }
-        run.start.wait();
+        run.start.open(threads.len() as u32);
         let join = |thread: thread::ScopedJoinHandle<'_, Fate>| {
             thread.join().map_err(|_| "a sender panicked".to_string())
         };
-        threads.into_iter().map(join).collect()
+        let fates = threads.into_iter().map(join).collect();
+        failure.map_or(fates, Err)
     })
 }
 
 impl Run<'_> {
     fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.load(Ordering::Relaxed) || self.aborted.load(Ordering::Relaxed)
     }
 
     /// How many events the thread of this connection sends at most.

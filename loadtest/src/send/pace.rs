@@ -2,7 +2,38 @@
 //!
 //! A sender that was held up catches up: the rate is an average from the start, not a ceiling.
 
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Where threads wait until all are connected, so that connecting costs no sending time.
+#[derive(Default)]
+pub struct StartLine {
+    /// How many threads wait, and whether they may go.
+    state: Mutex<(u32, bool)>,
+    changed: Condvar,
+}
+
+impl StartLine {
+    /// Waits for the start.
+    pub fn wait(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 += 1;
+        self.changed.notify_all();
+        while !state.1 {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Lets all go once so many wait.
+    pub fn open(&self, threads: u32) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while state.0 < threads {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.1 = true;
+        self.changed.notify_all();
+    }
+}
 
 /// The pace of one connection.
 pub struct Pace {

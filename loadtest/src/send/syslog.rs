@@ -14,7 +14,7 @@ use crate::stamp::Stamp;
 const FLUSH_AFTER: Duration = Duration::from_millis(100);
 
 /// How often an end sent by the other side is looked for; each look costs three system calls.
-const CLOSED_LOOK: Duration = Duration::from_millis(20);
+const CLOSED_LOOK: Duration = Duration::from_millis(50);
 
 /// Pause before a cut connection is replaced.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
@@ -34,29 +34,34 @@ pub fn send(run: &Run, number: u32) -> Fate {
     let options = run.options;
     let pace = Pace::new(number, options.connections, options.rate, options.for_time, run.share(number));
     let mut at = Connection { number, ..Connection::default() };
+    let mut outage = false;
     loop {
         let end = match link {
-            Ok(link) => stream(run, &pace, link, &mut at),
+            Ok(link) => {
+                outage = false;
+                stream(run, &pace, link, &mut at)
+            }
             Err(e) => End::Cut(format!("cannot connect: {e}")),
         };
-        let number = at.number;
-        let (sent, offered) = (at.sent, at.offered);
-        at.cut = matches!(end, End::Cut(_));
-        if offered > at.first || !at.cut {
+        let (number, used, offered) = (at.number, at.offered > at.first, at.offered);
+        let last = !options.reconnect || run.stopped() || pace.over(offered, Instant::now());
+        if let End::Cut(why) = &end {
+            // One line for an outage, however often connecting fails in it.
+            if !outage || last {
+                fate.troubles.push(format!("connection {number} ended after event {offered}: {why}"));
+            }
+            outage = true;
+            at.cut = true;
+        }
+        if used || !at.cut {
             fate.connections.push(at);
         }
-        let End::Cut(why) = end else { return fate };
-        fate.troubles.push(format!("connection {number} ended after {sent} events: {why}"));
-        if !options.reconnect || run.stopped() || pace.over(offered, Instant::now()) {
+        if last || matches!(end, End::Done) {
             return fate;
         }
         thread::sleep(RECONNECT_PAUSE);
         // A number that sent nothing is used again, so that an outage does not use them up.
-        let next = if offered > 0 && fate.connections.last().is_some_and(|c| c.number == number) {
-            run.next.fetch_add(1, Ordering::Relaxed)
-        } else {
-            number
-        };
+        let next = if used { run.next.fetch_add(1, Ordering::Relaxed) } else { number };
         if !run.generator.load().has_room(next) {
             fate.troubles.push("no connection numbers left for another connection".to_string());
             return fate;

@@ -5,23 +5,24 @@
 
 mod reader;
 mod sink;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-pub use reader::zone;
 pub(super) use reader::{Fields, Reader};
 
 use super::check::{self, Place, Places};
-use super::node::{self, Node};
+use super::node::{self, Node, Value};
 use super::schema::{DEVICE_ID, DEVICE_RULE, DRAIN, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE};
 use super::value::{Secret, Text};
 use super::{
     DeviceId, DeviceRule, Drain, Framing, Limits, Listener, ListenerKind, Log, LogFormat, LogLevel,
     OnNoMatch, Parse, Pipeline, Problem, Problems, Tls, TlsMode, defaults,
 };
+use crate::plan::device::{DeviceRuleError, DeviceRules};
 use reader::Placed;
 
 /// Bytes of a pipeline file: room for a hundred thousand drains.
@@ -46,7 +47,11 @@ pub fn load(path: &Path) -> Result<Pipeline, Problems> {
         problems.push(Problem { file: name.clone(), line: 0, column: 0, message, hint: None, snippet: None });
         problems
     })?;
-    let file = |path: &Path| std::fs::File::open(path).map(drop).map_err(|error| error.to_string());
+    let file = |path: &Path| match std::fs::File::open(path).and_then(|file| file.metadata()) {
+        Ok(metadata) if metadata.is_dir() => Err("it is a folder".to_string()),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    };
     let variable = |name: &str| std::env::var(name).ok();
     read_pipeline(&name, &text, &Surroundings { variable: &variable, file: &file })
 }
@@ -97,6 +102,9 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
     let mut places = Places::default();
     places.address("observe", &observe);
     places.address("admin", &admin);
+    // What is no list of listeners is complained about as that alone.
+    places.enabled =
+        f.node("listeners").is_some_and(|node| !node.is_null() && !matches!(node.value, Value::List(_)));
     let listeners = r.list(&f, "listeners", |r, node, _| listener(r, node, &mut places));
     let sinks = r.list(&f, "sinks", |r, node, _| sink::sink(r, node, &mut places));
     check::all(r, &f, &places);
@@ -148,7 +156,10 @@ fn log(r: &mut Reader<'_>, node: &Node) -> Option<Log> {
 }
 
 fn listener(r: &mut Reader<'_>, node: &Node, places: &mut Places) -> Option<Listener> {
-    let f = r.fields(node, LISTENER)?;
+    let Some(f) = r.fields(node, LISTENER) else {
+        places.enabled = true;
+        return None;
+    };
     let name = r.name(&f);
     let kind = match r.choice(&f, "kind") {
         "udp" => ListenerKind::Udp,
@@ -242,21 +253,35 @@ fn device_id(r: &mut Reader<'_>, node: &Node) -> Option<DeviceId> {
 
 fn device_rule(r: &mut Reader<'_>, node: &Node) -> Option<DeviceRule> {
     let f = r.fields(node, DEVICE_RULE)?;
-    let pattern = r.pattern(&f, "pattern");
+    let pattern = r.text(&f, "pattern");
     let token = r.text(&f, "token");
     let active = r.flag(&f, "active");
-    let ((pattern, regex), token) = (pattern?, token?);
-    let names = || regex.group_info().pattern_names(regex_automata::PatternID::ZERO).flatten();
-    let Some(group) = regex.group_info().to_index(regex_automata::PatternID::ZERO, &token) else {
-        let names: Vec<String> = names().map(|name| format!("`{name}`")).collect();
-        let hint = match (names.is_empty(), pattern.shown() == pattern.as_str()) {
-            (false, true) => format!("its groups are {}", names.join(", ")),
-            _ => "name one: `(?P<Computer>...)`".into(),
-        };
-        r.note(f.value_at("token"), format!("the pattern has no group `{}`", token.shown()), hint);
-        return None;
-    };
-    Some(DeviceRule { pattern, token, regex, group, active })
+    let rule = DeviceRule { pattern: pattern?, token: token?, active };
+    match DeviceRules::new(&[(rule.pattern(), rule.token())]) {
+        Ok(_) => return Some(rule),
+        Err((_, DeviceRuleError::Pattern(error))) => {
+            // The compiler may repeat what it read, so its word counts only where the file holds the pattern.
+            let reason = match (error.size_limit(), rule.pattern.shown() == rule.pattern()) {
+                (Some(limit), _) => format!("it needs more than {limit} bytes"),
+                (None, true) => error.syntax_error().map_or(error.to_string(), last_line),
+                (None, false) => "its syntax is wrong".into(),
+            };
+            let hint =
+                r"example: `'\s(?P<Computer>d\.\S+)'`; look-around and back-references are not supported";
+            r.note(f.value_at("pattern"), format!("the pattern cannot be compiled: {reason}"), hint);
+        }
+        Err((_, DeviceRuleError::NoGroup(_))) => {
+            let message = format!("the pattern has no group `{}`", rule.token.shown());
+            r.note(f.value_at("token"), message, "a group has its name within: `(?P<Computer>...)`");
+        }
+    }
+    None
+}
+
+/// Returns the line of a pattern's error that says what is wrong; those above it draw the pattern.
+fn last_line(error: impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    text.lines().last().unwrap_or_default().trim_start_matches("error: ").into()
 }
 
 fn limits(r: &mut Reader<'_>, node: &Node) -> Option<Limits> {

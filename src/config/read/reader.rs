@@ -3,23 +3,19 @@
 //! Every getter takes a section's fields and a key's name. What is wrong is noted and some valid value returned in its
 //! place, so that reading goes on to the next problem; with a note there is no pipeline in the end.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use jiff::tz::{Offset, TimeZone};
-use regex_automata::meta::Regex;
+use jiff::tz::TimeZone;
 
-use super::Surroundings;
+use super::{Surroundings, variables};
 use crate::config::node::{self, At, Node, Tree, Value};
 use crate::config::problems::Snippet;
 use crate::config::schema::{Key, Presence, Section, Shape, nearest};
 use crate::config::value::{Secret, Text};
 use crate::config::{Problem, Problems, proxies, units};
-
-/// Bytes that one compiled device id pattern may take.
-const PATTERN_BYTES: usize = 1 << 20;
 
 pub(in crate::config) struct Reader<'a> {
     around: &'a Surroundings<'a>,
@@ -79,8 +75,8 @@ impl<'a> Reader<'a> {
             node::secrets(root, false, &mut |from, to| reader.masks.push((from, to)));
         }
         for fault in &tree.faults {
-            let snippet = !fault.secret;
-            reader.notes.push(Note { at: fault.at, message: fault.message.clone(), hint: None, snippet });
+            let (at, message, snippet) = (fault.at, fault.message.clone(), !fault.secret);
+            reader.notes.push(Note { at, message, hint: fault.hint.map(str::to_string), snippet });
         }
         reader
     }
@@ -104,7 +100,12 @@ impl<'a> Reader<'a> {
     pub fn problems(self, name: &str, text: &str) -> Problems {
         let lines: Vec<&str> = text.lines().collect();
         let mut problems = Problems::default();
+        // In the line of a break a value may be cut in half; what is said of it would mislead.
+        let cut = self.notes.first().filter(|_| self.partial).map(|note| note.at);
         for note in self.notes {
+            if cut.is_some_and(|cut| note.at != cut && note.at.line == cut.line) {
+                continue;
+            }
             let line = lines.get(note.at.line - 1).filter(|_| note.snippet);
             problems.push(Problem {
                 file: name.into(),
@@ -138,9 +139,15 @@ impl<'a> Reader<'a> {
             return None;
         };
         let mut fields = Fields { section, at: node.at, entries: Vec::new() };
+        // Keys that were misspelt: to say that they are missing as well would count one mistake twice.
+        let mut meant = Vec::new();
         for (name, value) in written {
             let Some(key) = section.key(&name.text) else {
-                node::secrets(value, true, &mut |from, to| self.masks.push((from, to)));
+                // What an unknown key holds may be a secret, unless it is near one that holds none.
+                match nearest(&name.text, section.all().map(|key| key.name)) {
+                    Some(near) => meant.push(near),
+                    None => node::secrets(value, true, &mut |from, to| self.masks.push((from, to))),
+                }
                 if !silent(&name.text) {
                     self.unknown(name, section);
                 }
@@ -154,7 +161,7 @@ impl<'a> Reader<'a> {
             fields.entries.push((key, name.at, value));
         }
         for key in section.all().filter(|key| matches!(key.presence, Presence::Required)) {
-            if self.whole() && fields.node(key.name).is_none() {
+            if self.whole() && fields.node(key.name).is_none() && !meant.contains(&key.name) {
                 let message = format!("{} lacks the key `{}`", section.name, key.name);
                 self.note(node.at, message, example(key));
             }
@@ -188,78 +195,21 @@ impl<'a> Reader<'a> {
     /// Returns the text of a single value with its variables put in; notes what is wrong with it.
     pub fn scalar(&mut self, node: &Node, key: &Key) -> Option<Text> {
         match &node.value {
-            Value::Scalar { text, .. } if !node.is_null() => match self.interpolate(text) {
-                Ok(text) => Some(text),
-                Err((message, hint)) => {
-                    self.note(node.at, message, hint);
-                    None
+            Value::Scalar { text, .. } if !node.is_null() => {
+                match variables::put_in(text, self.around.variable) {
+                    Ok(text) => Some(text),
+                    Err((message, hint)) => {
+                        self.note(node.at, message, hint);
+                        None
+                    }
                 }
-            },
+            }
             _ => {
                 let message = format!("`{}` wants a single value, but this is {}", key.name, node.what());
                 self.note(node.at, message, example(key));
                 None
             }
         }
-    }
-
-    /// Puts environment variables into a value: `${NAME}`, `${NAME:-default}`; `$$` is a dollar.
-    fn interpolate(&self, written: &str) -> Result<Text, (String, String)> {
-        let mut value = String::new();
-        let mut from_environment = false;
-        let mut rest = written;
-        while let Some(dollar) = rest.find('$') {
-            value.push_str(&rest[..dollar]);
-            rest = &rest[dollar + 1..];
-            if let Some(after) = rest.strip_prefix('$') {
-                value.push('$');
-                rest = after;
-            } else if let Some(after) = rest.strip_prefix('{') {
-                let hint = "a variable is `${NAME}` or `${NAME:-default}`; `$$` is a dollar".to_string();
-                let Some(end) = after.find('}') else {
-                    return Err(("`${` has no closing brace".into(), hint));
-                };
-                let (name, default) = match after[..end].split_once(":-") {
-                    Some((name, default)) => (name, Some(default)),
-                    None => (&after[..end], None),
-                };
-                let letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
-                if name.is_empty()
-                    || !name.chars().all(letter)
-                    || name.starts_with(|c: char| c.is_ascii_digit())
-                {
-                    return Err(("`${` is not followed by a variable's name".into(), hint));
-                }
-                value.push_str(&self.variable(name, default)?);
-                from_environment = true;
-                rest = &after[end + 1..];
-            } else {
-                value.push('$');
-            }
-        }
-        value.push_str(rest);
-        Ok(match from_environment {
-            true => Text::interpolated(value, written.into()),
-            false => Text::plain(value),
-        })
-    }
-
-    /// Looks a variable up; like a shell, `:-` also stands in for an empty one.
-    fn variable(&self, name: &str, default: Option<&str>) -> Result<String, (String, String)> {
-        let value = match ((self.around.variable)(name), default) {
-            (Some(value), None) => value,
-            (Some(value), Some(_)) if !value.is_empty() => value,
-            (_, Some(default)) => default.into(),
-            (None, None) => {
-                let hint = format!("set it, or give a default: `${{{name}:-value}}`");
-                return Err((format!("environment variable `{name}` is not set"), hint));
-            }
-        };
-        if value.contains(['\n', '\r']) {
-            let message = format!("environment variable `{name}` holds a line break");
-            return Err((message, "a value is one line; is there a line end at its end?".into()));
-        }
-        Ok(value)
     }
 
     /// Returns a key's text, or its default, with its place; nothing if it is wrong or absent.
@@ -294,15 +244,17 @@ impl<'a> Reader<'a> {
         Some(given)
     }
 
+    /// Returns a flag; its default in place of what is wrong.
     pub fn flag(&mut self, fields: &Fields<'_>, name: &str) -> bool {
-        let Some(given) = self.given(fields, name) else { return false };
+        let default = matches!(fields.key(name).0.presence, Presence::Default("true"));
+        let Some(given) = self.given(fields, name) else { return default };
         match given.value.as_str() {
             "true" => true,
             "false" => false,
             _ => {
                 let message = format!("`{name}` is true or false, not `{}`", given.value.shown());
                 self.note(given.at, message, "`yes`, `no`, `on` and `off` are words in YAML 1.2");
-                false
+                default
             }
         }
     }
@@ -388,7 +340,7 @@ impl<'a> Reader<'a> {
     pub fn address(&mut self, fields: &Fields<'_>, name: &str) -> Option<Placed<(SocketAddr, String)>> {
         let given = self.given(fields, name)?;
         let shown = given.value.shown().to_string();
-        let Some(address) = address(&given.value) else {
+        let Some(address) = units::address(&given.value) else {
             let message = format!("`{shown}` is no address");
             self.note(given.at, message, "an IP address and a port: `0.0.0.0:6514`, `[::1]:6514` or `:6514`");
             return None;
@@ -398,7 +350,7 @@ impl<'a> Reader<'a> {
 
     pub fn zone(&mut self, fields: &Fields<'_>, name: &str) -> TimeZone {
         let Some(given) = self.given(fields, name) else { return TimeZone::UTC };
-        zone(&given.value).unwrap_or_else(|| {
+        units::zone(&given.value).unwrap_or_else(|| {
             let message = format!("`{}` is no time zone", given.value.shown());
             self.note(given.at, message, "an offset such as `+01:00`, or a name such as `Europe/Berlin`");
             TimeZone::UTC
@@ -484,31 +436,6 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// Compiles the pattern under `name`; returns it with the text it was made of.
-    pub fn pattern(&mut self, fields: &Fields<'_>, name: &str) -> Option<(Text, Regex)> {
-        let given = self.given(fields, name)?;
-        let config =
-            Regex::config().nfa_size_limit(Some(PATTERN_BYTES)).onepass_size_limit(Some(PATTERN_BYTES));
-        // Frames are bytes; a pattern may match what is no UTF-8, but `.` and classes mean characters.
-        let syntax = regex_automata::util::syntax::Config::new().utf8(false);
-        match Regex::builder().configure(config.utf8_empty(false)).syntax(syntax).build(&given.value) {
-            Ok(regex) => Some((given.value, regex)),
-            Err(error) => {
-                // The compiler's message repeats the pattern, so it is kept only for one that the file holds.
-                let plain = given.value.shown() == given.value.as_str();
-                let reason = match (error.size_limit(), plain) {
-                    (Some(limit), _) => format!("it needs more than {limit} bytes"),
-                    (None, true) => syntax_reason(&error),
-                    (None, false) => "its syntax is wrong".into(),
-                };
-                let hint =
-                    r"example: `'\s(?P<Computer>d\.\S+)'`; look-around and back-references are not supported";
-                self.note(given.at, format!("the pattern cannot be compiled: {reason}"), hint);
-                None
-            }
-        }
-    }
-
     /// Checks that the file which `name` gives can be read; nothing to check if it is absent.
     pub fn file(&mut self, fields: &Fields<'_>, name: &str, text: Option<&Text>) {
         let Some(text) = text else { return };
@@ -524,49 +451,14 @@ pub(super) fn example(key: &Key) -> String {
     format!("example: `{}: {}`", key.name, key.example)
 }
 
-fn address(text: &str) -> Option<SocketAddr> {
-    if let Some(port) = text.strip_prefix(':') {
-        return Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port.parse().ok()?)));
-    }
-    if let Some(port) = text.strip_prefix("localhost:") {
-        return Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().ok()?)));
-    }
-    text.parse().ok()
-}
-
-/// Reads an offset (`+01:00`, `Z`) or an IANA name.
-pub fn zone(text: &str) -> Option<TimeZone> {
-    if matches!(text, "UTC" | "Z" | "z" | "+00:00" | "-00:00") {
-        return Some(TimeZone::UTC);
-    }
-    let sign = match text.as_bytes().first()? {
-        b'+' => 1,
-        b'-' => -1,
-        _ => return TimeZone::get(text).ok(),
-    };
-    let (hours, minutes) = text[1..].split_once(':')?;
-    let two = |digits: &str| match digits.len() {
-        2 if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse::<i32>().ok(),
-        _ => None,
-    };
-    let (hours, minutes) = (two(hours)?, two(minutes).filter(|minutes| *minutes < 60)?);
-    let offset = Offset::from_seconds(sign * (hours * 3_600 + minutes * 60)).ok()?;
-    Some(TimeZone::fixed(offset))
-}
-
-/// Returns the last line of the compiler's message, which says what is wrong.
-fn syntax_reason(error: &regex_automata::meta::BuildError) -> String {
-    let source = std::error::Error::source(error).map_or(error.to_string(), |source| source.to_string());
-    let last = source.lines().last().unwrap_or_default();
-    last.trim_start_matches("error: ").to_string()
-}
-
 /// Returns the line of a problem with all masked extents replaced; nothing if it would help nobody.
 fn snippet(line: &str, at: At, masks: &[(At, At)]) -> Option<Snippet> {
     const CHARACTERS_MAX: usize = 160;
     if line.trim().is_empty() || at.column > CHARACTERS_MAX {
         return None;
     }
+    let masks: Vec<&(At, At)> =
+        masks.iter().filter(|(from, to)| from.line <= at.line && at.line <= to.line).collect();
     let hidden = |column: usize| {
         let here = At { line: at.line, column };
         masks.iter().find(|(from, to)| *from <= here && here < *to)

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::event::{FACILITIES, Flags, Severity};
+use crate::parse::heroku::KINDS;
 
 /// Returns the JSON schema (draft 2020-12) of an event; the schema only grows.
 pub fn event() -> Value {
@@ -53,23 +54,3 @@ pub fn event() -> Value {
         }
     })
 }
-
-const KINDS: [&str; 17] = [
-    "router",
-    "runtime_load",
-    "runtime_memory",
-    "addon_metric",
-    "postgres_log",
-    "redis_log",
-    "api",
-    "build",
-    "app",
-    "error_code",
-    "upstream_loss",
-    "dyno_state",
-    "dyno_start",
-    "dyno_exit",
-    "dyno_memory",
-    "dyno_lifecycle",
-    "other",
-];

@@ -111,8 +111,11 @@ impl Section {
 
 /// Returns the candidate nearest to `name` by edit distance, if one is near enough to have been meant.
 pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let distance_max = (name.chars().count() / 3).max(1);
-    let scored = candidates.into_iter().map(|candidate| (edits(name, candidate), candidate));
+    let len = name.chars().count();
+    let distance_max = (len / 3).max(1);
+    // Words whose lengths differ by more are further apart than that.
+    let alike = candidates.into_iter().filter(|candidate| candidate.len().abs_diff(len) <= distance_max);
+    let scored = alike.map(|candidate| (edits(name, candidate), candidate));
     scored
         .filter(|(distance, _)| *distance <= distance_max)
         .min_by_key(|(distance, _)| *distance)
@@ -123,10 +126,6 @@ pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
 fn edits(a: &str, b: &str) -> usize {
     let lower = |text: &str| text.chars().map(|c| c.to_ascii_lowercase()).collect::<Vec<char>>();
     let (a, b) = (lower(a), lower(b));
-    // A word of the file may be long; what is this much longer than any key cannot be near one.
-    if a.len().abs_diff(b.len()) > 8 {
-        return usize::MAX;
-    }
     let mut older: Vec<usize> = Vec::new();
     let mut above: Vec<usize> = (0..=b.len()).collect();
     for i in 0..a.len() {
