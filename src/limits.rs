@@ -58,6 +58,8 @@ pub const DEDUPE_ENTRIES: usize = 1_000_000;
 pub const DEDUPE_S: i64 = 120;
 /// Bytes of a Frame-Id that is believed; Logplex sends 32 hex digits. A longer one is no Frame-Id.
 pub const FRAME_ID_BYTES: usize = 64;
+/// Slots that one body takes as long as its frames are not tiny; a body of more frames fills its batches by bytes alone.
+pub const POST_SLOTS: usize = 64;
 /// Labels of one request's query string.
 pub const LABELS: usize = 16;
 /// Bytes of one label's name or value.
