@@ -64,7 +64,7 @@ fn parcel(number: Number, rows: &[(String, String)]) -> Arc<Parcel> {
 
 /// Parcels `1..=numbers`, runs of seven rows of one drain as connections bring them.
 fn load(numbers: Number, rows: usize) -> Vec<Arc<Parcel>> {
-    let mut made = vec![0; DRAINS];
+    let mut made = [0; DRAINS];
     let mut all = Vec::new();
     for number in 1..=numbers {
         let mut texts = Vec::new();
