@@ -175,7 +175,10 @@ fn decoded(text: &str) -> String {
         at += 1;
     }
     let mut text = String::from_utf8_lossy(&out).into_owned();
-    text.truncate(text.floor_char_boundary(limits::LABEL_BYTES));
+    // What replaced invalid bytes may be longer than they were.
+    while text.len() > limits::LABEL_BYTES {
+        text.pop();
+    }
     text
 }
 
