@@ -36,6 +36,22 @@ pub struct Origin {
     pub form: Form,
 }
 
+impl Origin {
+    /// Syslog frames from `peer`, of whom nothing else is known.
+    pub fn of_peer(listener: ListenerId, peer: IpAddr, peer_name: Option<Box<str>>) -> Origin {
+        Origin {
+            listener,
+            peer: Some(peer),
+            peer_name,
+            token: None,
+            user: None,
+            labels: Vec::new(),
+            logplex: false,
+            form: Form::Syslog,
+        }
+    }
+}
+
 /// How the bytes of a run's frames are to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {

@@ -38,6 +38,8 @@ pub const FRAME_S: u64 = 300;
 pub const READS_IN_A_ROW: u32 = 4;
 /// Connections that wait to be accepted, a receiver; over the connection limit they are still served.
 pub const BACKLOG: usize = 256;
+/// Host names of senders remembered, where a listener resolves them.
+pub const NAMES: usize = 4096;
 /// Asked of the kernel for a UDP socket, which grants what `net.core.rmem_max` allows.
 pub const UDP_BUFFER_BYTES: usize = 8 << 20;
 /// Logplex closes idle syslog connections after 240 s itself.

@@ -15,6 +15,7 @@ mod body;
 mod connection;
 mod http;
 mod ingest;
+mod names;
 mod open;
 mod port;
 mod post;
@@ -25,6 +26,7 @@ mod socket;
 mod stop;
 mod stream;
 mod tls;
+mod udp;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -43,6 +45,7 @@ use crate::config::{self, ListenerKind};
 use crate::flow::{self, Intake};
 use crate::limits;
 use budget::Budget;
+use names::Names;
 use port::{Port, Rules};
 use receiver::{Command, Opened, Receiver, Shared};
 use tls::Certificates;
@@ -183,6 +186,7 @@ impl Receivers {
         let shared = Arc::new(Shared {
             carries: Budget::new(limits::CARRY_BYTES),
             bodies: Budget::new(limits::BODIES_BYTES),
+            names: Names::default(),
             large_bodies: Default::default(),
         });
         for index in 0..threads {
@@ -263,3 +267,5 @@ fn hint(error: &io::Error) -> &'static str {
 mod http_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;

@@ -11,9 +11,11 @@ use tokio::task::{JoinError, JoinSet, LocalSet};
 
 use super::accept;
 use super::budget::Budget;
+use super::names::Names;
 use super::open::Open;
 use super::port::Port;
 use super::stop::Stop;
+use super::udp;
 use crate::batch::ListenerId;
 use crate::flow::Intake;
 
@@ -35,6 +37,7 @@ pub enum Opened {
 pub struct Shared {
     pub carries: Arc<Budget>,
     pub bodies: Arc<Budget>,
+    pub names: Names,
     /// Held while slots are gathered for a body that needs several.
     pub large_bodies: tokio::sync::Mutex<()>,
 }
@@ -86,7 +89,9 @@ async fn listen(receiver: Rc<Receiver>, mut commands: UnboundedReceiver<Command>
                     Opened::Tcp(socket) => {
                         listeners.spawn_local(accept::accept(port, socket, receiver.clone(), stop));
                     }
-                    Opened::Udp(socket) => drop(socket),
+                    Opened::Udp(socket) => {
+                        listeners.spawn_local(udp::receive(port, socket, receiver.clone(), stop));
+                    }
                 }
             }
             Some(Command::Close(id)) => {

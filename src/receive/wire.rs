@@ -103,19 +103,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::batch::{Form, Identity, ListenerId, Origin};
+    use crate::batch::{Identity, ListenerId, Origin};
 
     fn origin() -> Arc<Origin> {
-        Arc::new(Origin {
-            listener: ListenerId(0),
-            peer: None,
-            peer_name: None,
-            token: None,
-            user: None,
-            labels: Vec::new(),
-            logplex: false,
-            form: Form::Syslog,
-        })
+        Arc::new(Origin::of_peer(ListenerId(0), [127, 0, 0, 1].into(), None))
     }
 
     /// What arrives of `stream` when it comes in pieces of `sizes` bytes, over and over.
