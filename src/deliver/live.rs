@@ -282,7 +282,7 @@ fn next_number(folder: &OwnedFd, stem: &str, ending: &str) -> io::Result<u64> {
 }
 
 /// Returns how much of a file is whole rows or blocks: what a crash has torn was never acknowledged.
-fn whole_len(file: &File, len: u64, compress: Compress) -> io::Result<u64> {
+pub(super) fn whole_len(file: &File, len: u64, compress: Compress) -> io::Result<u64> {
     if compress != Compress::None {
         return block::whole_end(compress, file);
     }
