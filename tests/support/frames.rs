@@ -1,14 +1,12 @@
 //! Frames as Heroku sends them, and the events that weir wrote.
 
-use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
 use weir_load::check;
 use weir_load::record::Record;
 use weir_load::send::{self, Options, Progress, Summary, Target};
 
-use super::process::Weir;
+use super::weir::{Weir, events};
 
 pub const DRAIN: &str = "d.5a8fd083-0972-4e18-b912-94dc2d099dac";
 
@@ -57,24 +55,24 @@ pub fn check(dir: &Path, records: &[&Record], options: check::Options) -> check:
     check::run(&check::Options { sent, got, examples_max: 3, ..options }).unwrap()
 }
 
-/// All events below `dir/out`, file by file in the order of their names.
-pub fn events(dir: &Path) -> Vec<Value> {
-    let mut paths: Vec<_> = fs::read_dir(dir.join("out"))
-        .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
-        .unwrap_or_default();
-    paths.retain(|path: &std::path::PathBuf| path.extension().is_some_and(|ending| ending == "ndjson"));
-    paths.sort();
-    let read = |path: &std::path::PathBuf| fs::read_to_string(path).unwrap();
-    paths
-        .iter()
-        .flat_map(|path| {
-            let lines = read(path);
-            lines.lines().map(|line| serde_json::from_str(line).expect(line)).collect::<Vec<Value>>()
-        })
-        .collect()
+/// The messages of all events below `dir/out`, file by file.
+pub fn messages(dir: &Path) -> Vec<String> {
+    let text = |event: &serde_json::Value| event["message"].as_str().expect("a message").to_string();
+    events(&dir.join("out")).iter().map(text).collect()
 }
 
-/// Their messages.
-pub fn messages(dir: &Path) -> Vec<String> {
-    events(dir).iter().map(|event| event["message"].as_str().unwrap().to_string()).collect()
+/// A pipeline's listeners and sinks, an item of its list each.
+pub fn pipeline(listeners: &[String], sinks: &[&str]) -> String {
+    let item = |item: &str| format!("  - {item}\n");
+    let listeners: String = listeners.iter().map(|listener| item(listener)).collect();
+    let sinks: String = sinks.iter().map(|sink| item(sink)).collect();
+    format!("listeners:\n{listeners}sinks:\n{sinks}")
 }
+
+/// A listener on a port that the kernel picks; `more` begins with a comma.
+pub fn listener(name: &str, kind: &str, more: &str) -> String {
+    format!("{{name: {name}, kind: {kind}, bind: \"127.0.0.1:0\"{more}}}")
+}
+
+/// Events as files below `out`, a file a listener.
+pub const FILES: &str = "{name: events, kind: file, root: out, path: \"{listener}.ndjson\"}";

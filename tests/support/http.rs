@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use super::process::PATIENCE;
+use super::weir::PATIENCE;
 
 /// What Logplex says its bodies are.
 pub const LOGPLEX: (&str, &str) = ("Content-Type", "application/logplex-1");

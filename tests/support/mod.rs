@@ -1,9 +1,8 @@
 //! What the tests of the real binary share.
 
-// Each test crate uses its own part of this.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub mod frames;
 pub mod http;
-pub mod process;
 pub mod tools;
+pub mod weir;

@@ -61,7 +61,7 @@ pub fn output(command: &mut Command, input: &[u8]) -> (bool, String) {
         err.read_to_end(&mut text).unwrap();
         text
     });
-    let end = Instant::now() + super::process::PATIENCE;
+    let end = Instant::now() + super::weir::PATIENCE;
     let status = loop {
         if let Some(status) = child.0.try_wait().unwrap() {
             break status;

@@ -6,9 +6,9 @@ use weir_load::check::{self, Amiss};
 use weir_load::corpus::Mix;
 use weir_load::send::Options;
 
-use crate::support::frames::{check, load, send};
-use crate::support::process::{FILES, Weir, figure, listener, pipeline};
+use crate::support::frames::{FILES, check, listener, load, pipeline, send};
 use crate::support::tools::certificate;
+use crate::support::weir::{Weir, figure};
 
 const RATE: f64 = 10_000.0;
 
@@ -22,8 +22,7 @@ fn over_tcp_tls_and_http_every_event_arrives_as_due() {
     certificate(dir.path(), "weir", &rcgen::PKCS_ECDSA_P256_SHA256);
     let tls = ", tls: {cert: weir.pem, key: weir.key}";
     let listeners = [listener("syslog", "tcp", tls), listener("drain", "http", tls)];
-    let text = pipeline("", &listeners.each_ref().map(String::as_str), &[FILES]);
-    let weir = Weir::start(dir.path(), &text);
+    let weir = Weir::start_in(dir, &pipeline(&listeners, &[FILES]));
     let table = [
         ("tcp", "syslog", Mix::Fair, 8),
         ("tls", "syslog", Mix::RouterHeavy, 3),
@@ -40,8 +39,8 @@ fn over_tcp_tls_and_http_every_event_arrives_as_due() {
         senders.into_iter().map(|sender| sender.join().unwrap()).collect()
     });
     let sent = |transports: [&str; 2]| -> u64 {
-        let of = |t: &&&weir_load::send::Summary| transports.contains(&t.record.transport.as_str());
-        summaries.iter().collect::<Vec<_>>().iter().filter(of).map(|summary| summary.events).sum()
+        let of = summaries.iter().filter(|s| transports.contains(&s.record.transport.as_str()));
+        of.map(|summary| summary.events).sum()
     };
     for summary in &summaries {
         assert!(summary.all_sent() && summary.events as f64 > 1.5 * RATE, "{}", summary.text());
@@ -53,36 +52,33 @@ fn over_tcp_tls_and_http_every_event_arrives_as_due() {
     let all: u64 = summaries.iter().map(|summary| summary.events).sum();
     assert_eq!(figure(books, "/sinks/events/delivered"), all);
     let records: Vec<_> = summaries.iter().map(|summary| &summary.record).collect();
-    let report = check(dir.path(), &records, check::Options::default());
+    let report = check(ended.dir.path(), &records, check::Options::default());
     assert!(report.clean() && report.matched == all, "{}", report.text());
 }
 
 #[test]
 fn over_udp_what_is_missing_is_what_the_kernel_dropped() {
-    let dir = tempfile::tempdir().unwrap();
-    let weir = Weir::start(dir.path(), &pipeline("", &[&listener("udp", "udp", "")], &[FILES]));
+    let mut weir = Weir::start(&pipeline(&[listener("udp", "udp", "")], &[FILES]));
     let summary = send(&two_seconds(load(&weir, "udp", "udp"), 2));
     // A datagram that arrives while nobody asks any more is lost unseen.
     let settled = |books: &serde_json::Value| {
         figure(books, "/listeners/udp/received") + figure(books, "/listeners/udp/apart/kernel_drops")
             == summary.events
     };
-    crate::support::process::wait_until("all datagrams", || settled(&weir.books()));
+    weir.books_when("all datagrams", settled);
     let ended = weir.stop();
     let books = ended.clean();
     let received = figure(books, "/listeners/udp/received");
     assert!(received > summary.events / 2, "{books:#}");
-    let report = check(dir.path(), &[&summary.record], check::Options { loss: true, ..Default::default() });
+    let report = check(ended.dir.path(), &[&summary.record], check::Options { loss: true, ..Default::default() });
     assert!(report.clean(), "{}", report.text());
     assert_eq!((report.matched, report.forgiven), (received, summary.events - received));
 }
 
 #[test]
 fn a_sender_of_single_bytes_and_one_of_long_pauses_are_heard_out() {
-    let dir = tempfile::tempdir().unwrap();
     let listeners = [listener("syslog", "tcp", ""), listener("drain", "http", "")];
-    let weir =
-        Weir::start(dir.path(), &pipeline("", &listeners.each_ref().map(String::as_str), &[FILES]));
+    let weir = Weir::start(&pipeline(&listeners, &[FILES]));
     let bytes = Options {
         send_bytes: 1,
         events_max: Some(40),
@@ -103,6 +99,6 @@ fn a_sender_of_single_bytes_and_one_of_long_pauses_are_heard_out() {
     });
     let ended = weir.stop();
     assert_eq!(figure(ended.clean(), "/sinks/events/delivered"), bytes.events + pauses.events);
-    let report = check(dir.path(), &[&bytes.record, &pauses.record], check::Options::default());
+    let report = check(ended.dir.path(), &[&bytes.record, &pauses.record], check::Options::default());
     assert!(report.clean() && report.count(Amiss::Lost) == 0, "{}", report.text());
 }

@@ -6,9 +6,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-//mod drain;
-//mod figures;
+mod drain;
+mod figures;
 mod load;
-//mod pressure;
-//mod reload;
-//mod shutdown;
+mod pressure;
+mod reload;
+mod shutdown;
