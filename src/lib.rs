@@ -1,5 +1,4 @@
-//! weir: a high-throughput stream processor for log drains.
-
+#![doc = include_str!("../ARCHITECTURE.md")]
 #![forbid(unsafe_code)]
 
 // What flows.

@@ -58,6 +58,8 @@ pub const DEDUPE_ENTRIES: usize = 1_000_000;
 pub const DEDUPE_S: i64 = 120;
 /// Bytes of a Frame-Id that is believed; Logplex sends 32 hex digits. A longer one is no Frame-Id.
 pub const FRAME_ID_BYTES: usize = 64;
+/// Slots that one body takes as long as its frames are not tiny; a body of more frames fills its batches by bytes alone.
+pub const POST_SLOTS: usize = 64;
 /// Labels of one request's query string.
 pub const LABELS: usize = 16;
 /// Bytes of one label's name or value.
@@ -68,6 +70,8 @@ pub const FIELDS: usize = 256;
 pub const SD_NAMES: usize = 64;
 /// Depth of a JSON body, outer braces counted.
 pub const JSON_DEPTH: usize = 32;
+/// Joined names of a JSON body: a long name over many short ones would be written out once for each.
+pub const JSON_NAMES_BYTES: usize = 1 << 20;
 /// Within so many bytes a wrapped drain line has its inner header, up to the token.
 pub const WRAPPED_BYTES: usize = 512;
 /// Series of `weir_drain_events_total`; further drains count under `other`.

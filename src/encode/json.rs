@@ -235,10 +235,15 @@ fn text(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// Appends a text without quotes, invalid UTF-8 replaced.
 fn escaped(bytes: &[u8], out: &mut Vec<u8>) {
-    match str::from_utf8(bytes) {
+    let (plain, rest) = bytes.split_at(plain_len(bytes));
+    out.extend_from_slice(plain);
+    if rest.is_empty() {
+        return;
+    }
+    match str::from_utf8(rest) {
         Ok(valid) => escaped_str(valid, out),
         Err(_) => {
-            for chunk in bytes.utf8_chunks() {
+            for chunk in rest.utf8_chunks() {
                 escaped_str(chunk.valid(), out);
                 if !chunk.invalid().is_empty() {
                     out.extend_from_slice("\u{fffd}".as_bytes());
@@ -248,15 +253,26 @@ fn escaped(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// How many bytes at the start are ASCII that stands for itself.
+fn plain_len(bytes: &[u8]) -> usize {
+    leading(bytes, |byte| !(b' '..0x80).contains(&byte) || matches!(byte, b'"' | b'\\'))
+}
+
+/// How many bytes come before the first that `is_special`; 16 at a time, which the compiler turns into vector code.
+fn leading(bytes: &[u8], is_special: impl Fn(u8) -> bool) -> usize {
+    let none = |chunk: &&[u8; 16]| !chunk.iter().fold(false, |any, byte| any | is_special(*byte));
+    let skipped = bytes.as_chunks().0.iter().take_while(none).count() * 16;
+    let rest = &bytes[skipped..];
+    skipped + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len())
+}
+
 fn escaped_str(valid: &str, out: &mut Vec<u8>) {
-    let bytes = valid.as_bytes();
-    let mut from = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= b' ' && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&bytes[from..at]);
-        from = at + 1;
+    let mut rest = valid.as_bytes();
+    loop {
+        let len = leading(rest, |byte| byte < b' ' || matches!(byte, b'"' | b'\\'));
+        out.extend_from_slice(&rest[..len]);
+        let Some(&byte) = rest.get(len) else { return };
+        rest = &rest[len + 1..];
         out.push(b'\\');
         match byte {
             b'\n' => out.push(b'n'),
@@ -271,7 +287,6 @@ fn escaped_str(valid: &str, out: &mut Vec<u8>) {
             }
         }
     }
-    out.extend_from_slice(&bytes[from..]);
 }
 
 #[cfg(test)]

@@ -146,18 +146,14 @@ pub(super) fn run(shared: &Shared, state: &SinkState, spec: SinkSpec) {
         }
         delivery.flush();
         if let Some(reason) = time_is_up(shared, state) {
-            delivery.miss_the_rest(reason);
-            break;
+            delivery.end_with(Some(reason));
+            return;
         }
         if delivery.is_too_slow() {
             delivery.start_anew();
         }
     }
-    delivery.sink.close();
-    state.gone.store(true, Ordering::Release);
-    let left = lock(&shared.ring).leave(state.reader);
-    shared.let_go(left);
-    shared.settle_receipts();
+    delivery.end_with(None);
 }
 
 impl Delivery<'_> {
@@ -284,11 +280,19 @@ impl Delivery<'_> {
         self.join_at_head(reason::WHEN_FULL);
     }
 
-    /// Counts all that is not safe as lost.
-    fn miss_the_rest(&mut self, why: &'static str) {
-        let left = lock(&self.shared.ring).detach(self.state.reader);
+    /// Closes the sink and leaves the ring; with `why`, all that is not safe then counts as lost.
+    fn end_with(&mut self, why: Option<&'static str>) {
+        self.sink.close();
+        self.flush();
+        if let Some(why) = why {
+            let left = lock(&self.shared.ring).detach(self.state.reader);
+            self.shared.let_go(left);
+            self.join_at_head(why);
+        }
+        self.state.gone.store(true, Ordering::Release);
+        let left = lock(&self.shared.ring).leave(self.state.reader);
         self.shared.let_go(left);
-        self.join_at_head(why);
+        self.shared.settle_receipts();
     }
 
     fn join_at_head(&mut self, why: &'static str) {

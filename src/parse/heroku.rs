@@ -372,6 +372,11 @@ pub fn level_of_value(value: &[u8]) -> Option<Severity> {
     in_words(LEVEL_WORDS, value).or_else(|| in_words(LEVEL_VALUES, value))
 }
 
+/// The severity of a word in capitals.
+pub fn level_of_word(word: &[u8]) -> Option<Severity> {
+    LEVEL_WORDS.iter().find(|(name, _)| name.as_bytes() == word).map(|(_, level)| *level)
+}
+
 fn word_ends(text: &[u8], at: usize) -> bool {
     text.get(at).is_none_or(|byte| !byte.is_ascii_alphanumeric())
 }

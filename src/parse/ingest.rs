@@ -5,25 +5,21 @@ use super::text::{Row, Text, digits};
 use super::{Envelope, Scratch, json, time};
 use crate::event::{Field, Flags, Name, Span, Value};
 
-/// The envelope of a record; `None` if it is no JSON object that can be read.
-pub(super) fn record(frame: Text, scratch: &mut Scratch) -> Option<Envelope> {
-    let body = json::candidate(frame)?;
+/// The envelope of a record. One that is no JSON object that can be read is all message, with the flag `bad_json`.
+pub(super) fn record(frame: Text, scratch: &mut Scratch) -> Envelope {
     let mut row = Row { made: &mut scratch.made, fields: &mut scratch.fields };
-    scratch.json.fields(body, &mut row).ok()?;
+    let read = json::candidate(frame).filter(|body| scratch.json.fields(*body, &mut row).is_ok());
+    let Some(body) = read else {
+        return Envelope { message: frame.span, flags: Flags::BAD_JSON, ..Envelope::default() };
+    };
     let mut envelope = Envelope::default();
     let (made, fields) = (&scratch.made, &mut scratch.fields);
-    let bytes = |span: Span| match span.is_made() {
-        true => &made[span.start()..span.end()],
-        false => {
-            let start = span.start() - body.span.start();
-            &body.bytes[start..start + span.len()]
-        }
-    };
+    let bytes = |span| body.resolve(span, made);
     fields.retain(|field| !fills(*field, bytes, &mut envelope));
-    Some(envelope)
+    envelope
 }
 
-/// Whether a field goes to the envelope; a time or severity that cannot be read stays a field.
+/// Whether a field goes to the envelope; a time or severity that cannot be read, and an array, stay fields.
 fn fills<'a>(field: Field, bytes: impl Fn(Span) -> &'a [u8], envelope: &mut Envelope) -> bool {
     let (Name::Text(name), Value::Text(value) | Value::Raw(value)) = (field.name, field.value) else {
         return false;
@@ -47,10 +43,11 @@ fn fills<'a>(field: Field, bytes: impl Fn(Span) -> &'a [u8], envelope: &mut Enve
         b"hostname" => &mut envelope.hostname,
         _ => return false,
     };
-    if is_text || bytes(value)[0] != b'[' {
+    let fits = is_text || bytes(value).first() != Some(&b'[');
+    if fits {
         *slot = value;
     }
-    *slot == value
+    fits
 }
 
 /// Seconds since 1970 below this, milliseconds from it on: the year 5138, or 1973.

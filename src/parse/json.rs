@@ -116,7 +116,7 @@ impl<'a> Walk<'a> {
             let place = self.place(Some(b'"'))?;
             let name = self.text(place, name, row);
             self.place(Some(b':'))?;
-            let outer = names.enter(name, self.body, row);
+            let outer = names.enter(name, self.body, row)?;
             self.value(depth, names, row)?;
             names.leave(outer);
             self.place(None)?;
@@ -216,41 +216,47 @@ pub(super) struct Names {
     joined: Span,
     /// How deep it is joined.
     depth: usize,
+    /// Bytes of all names joined so far.
+    joined_bytes: usize,
     absent: usize,
 }
 
 impl Default for Names {
     fn default() -> Names {
-        Names { table: Box::new([0; PLACES]), first: 0, joined: Span::NONE, depth: 0, absent: 0 }
+        Names {
+            table: Box::new([0; PLACES]),
+            first: 0,
+            joined: Span::NONE,
+            depth: 0,
+            joined_bytes: 0,
+            absent: 0,
+        }
     }
-}
-
-fn resolve<'t>(span: Span, body: Text<'t>, made: &'t [u8]) -> &'t [u8] {
-    if span.is_made() {
-        return &made[span.start()..span.end()];
-    }
-    let start = span.start() - body.span.start();
-    &body.bytes[start..start + span.len()]
 }
 
 impl Names {
     fn begin(&mut self, first: usize) {
         self.table.fill(0);
-        (self.first, self.joined, self.depth, self.absent) = (first, Span::NONE, 0, 0);
+        (self.first, self.joined, self.depth) = (first, Span::NONE, 0);
+        (self.joined_bytes, self.absent) = (0, 0);
     }
 
     /// Goes into the value called `name`; gives what `leave` needs to come out again.
-    pub fn enter(&mut self, name: Span, body: Text, row: &mut Row) -> Span {
+    pub fn enter(&mut self, name: Span, body: Text, row: &mut Row) -> Result<Span, Broken> {
         let outer = self.joined;
         self.joined = if self.depth == 0 {
             name
         } else {
             let start = row.made.len();
+            self.joined_bytes += outer.len() + name.len() + 1;
+            if self.joined_bytes > limits::JSON_NAMES_BYTES {
+                return Err(Broken);
+            }
             for part in [outer, name] {
                 if part.is_made() {
                     row.made.extend_from_within(part.start()..part.end());
                 } else {
-                    row.made.extend_from_slice(resolve(part, body, &[]));
+                    row.made.extend_from_slice(body.resolve(part, &[]));
                 }
                 row.made.push(b'.');
             }
@@ -258,7 +264,7 @@ impl Names {
             Span::made(start, row.made.len())
         };
         self.depth += 1;
-        outer
+        Ok(outer)
     }
 
     pub fn leave(&mut self, outer: Span) {
@@ -268,7 +274,7 @@ impl Names {
 
     /// Gives the value at hand to its name, or takes an earlier one away.
     pub fn put(&mut self, value: Option<Value>, body: Text, row: &mut Row) -> Result<(), Broken> {
-        let name = resolve(self.joined, body, row.made);
+        let name = body.resolve(self.joined, row.made);
         let mut place = FixedState::default().hash_one(name) as usize % PLACES;
         let found = loop {
             let taken = self.table[place] as usize;
@@ -277,7 +283,7 @@ impl Names {
             }
             let at = self.first + taken - 1;
             let Name::Text(other) = row.fields[at].name else { break None };
-            if resolve(other, body, row.made) == name {
+            if body.resolve(other, row.made) == name {
                 break Some(at);
             }
             place = (place + 1) % PLACES;
@@ -319,3 +325,232 @@ impl Names {
 
 /// A value that a later null or empty string took away; no other text value is empty.
 const ABSENT: Value = Value::Text(Span::NONE);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::Texts;
+    use crate::parse::check::shown;
+
+    /// Reads a body by one of the two ways; also whether simd-json took it.
+    fn read(body: &[u8], strict_only: bool) -> (bool, Result<String, Broken>) {
+        let (mut made, mut fields, mut json) = (Vec::new(), Vec::new(), Json::default());
+        let mut row = Row { made: &mut made, fields: &mut fields };
+        let text = Text::new(body, Span::of(0, body.len()));
+        let by_tape = !strict_only && {
+            let taken = json.by_tape(text, &mut row).is_ok();
+            row.fields.clear();
+            row.made.clear();
+            taken
+        };
+        let done = if strict_only {
+            json.names.begin(0);
+            strict::object(text, &mut json.names, &mut row).map(|()| json.names.drop_absent(&mut row))
+        } else {
+            json.fields(text, &mut row)
+        };
+        if done.is_err() && !strict_only {
+            assert!(fields.is_empty() && made.is_empty());
+        }
+        (by_tape, done.map(|()| shown(&fields, Texts { batch: body, made: &made })))
+    }
+
+    #[test]
+    fn bodies_become_fields() {
+        for (body, expected) in [
+            ("{}", ""),
+            (" { } ", ""),
+            (r#"{"a":1.50,"b":-0,"c":1E5,"d":1e999}"#, "a: 1.50, b: -0, c: 1E5, d: 1e999"),
+            (r#"{"n":123456789012345678901234567890}"#, "n: 123456789012345678901234567890"),
+            (r#"{"a":{"b":{"c":"x"}},"d":"y"}"#, "a.b.c: 'x', d: 'y'"),
+            (r#"{"a":null,"b":"","c":{},"d":{"e":null}}"#, ""),
+            (r#"{"a":1,"a":2}"#, "a: 2"),
+            (r#"{"a":1,"b":2,"a":null}"#, "b: 2"),
+            (r#"{"a":1,"a":"","a":3}"#, "a: 3"),
+            (r#"{"a.b":1,"a":{"b":2}}"#, "a.b: 2"),
+            (r#"{"a":[1, {"b":null,"b":[]},"x\n"],"c":[ ]}"#, r#"a: [1, {"b":null,"b":[]},"x\n"], c: [ ]"#),
+            ("{\"a\":[1,\r\n 2],\n\"b\" : true , \"c\":false}", "a: [1,   2], b: true, c: false"),
+            (r#"{"a\"b":{"c\\":"\/\b\f\n\r\t"}}"#, "a\"b.c\\: '/\u{8}\u{c}\n\r\t'"),
+            (r#"{"\u0061":"\u00e9\ud83d\ude00"}"#, "a: 'é😀'"),
+            (r#"{"":1,"a":{"":2}}"#, ": 1, a.: 2"),
+            (r#"{"a":"\\\"","b":"é\""}"#, "a: '\\\"', b: 'é\"'"),
+            ("{\"a\":\"\u{7f}\"}", "a: '\u{7f}'"),
+        ] {
+            for strict_only in [false, true] {
+                assert_eq!(read(body.as_bytes(), strict_only).1.as_deref(), Ok(expected), "{body}");
+            }
+        }
+    }
+
+    #[test]
+    fn broken_bodies_give_nothing() {
+        let deep =
+            |n: usize, open: &str, close: &str| format!("{{\"a\":{}1{}}}", open.repeat(n), close.repeat(n));
+        let many = |n: usize| {
+            format!("{{{}}}", (0..n).map(|n| format!("\"k{n}\":{n}")).collect::<Vec<_>>().join(","))
+        };
+        let long = format!("{{\"{}\":{}}}", "x".repeat(30_000), many(200));
+        let mut broken: Vec<Vec<u8>> = [
+            "{",
+            "{}}",
+            "{} {}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{,}",
+            "{\"a\":1 \"b\":2}",
+            "{a:1}",
+            "{'a':1}",
+            "{\"a\":01}",
+            "{\"a\":1.}",
+            "{\"a\":.5}",
+            "{\"a\":+1}",
+            "{\"a\":-}",
+            "{\"a\":NaN}",
+            "{\"a\":tru}",
+            "{\"a\":True}",
+            "{\"a\":\"\n\"}",
+            "{\"a\":\"\t\"}",
+            "{\"a\":\"\\x\"}",
+            "{\"a\":\"\\u12\"}",
+            "{\"a\":\"\\u12g4\"}",
+            "{\"a\":\"\\ud83d\"}",
+            "{\"a\":\"\\ude00\"}",
+            "{\"a\":\"\\ud83d\\u0041\"}",
+            "{\"a\":[\"\\ud83d\"]}",
+            "{\"\\ud83d\":1}",
+            "{\"a\":[1,]}",
+            "{\"a\":[1 2]}",
+            "{\"a\":[}",
+            "{\"a\":[1}]",
+            "{\"a\":[{\"b\"}]}",
+            "{\"a\":[01]}",
+            "{\"a\":1}x}",
+            "{\"a\":1\u{b}}",
+            "{\u{c}}",
+            "{\"a\":1 /* c */}",
+            "{\"a\":\"\0\"}",
+            "{\"a\":1}\0}",
+            "{\"a\" 1}",
+            "{1:2}",
+        ]
+        .map(|text| text.as_bytes().to_vec())
+        .into();
+        broken.push(b"{\"a\":\"\xff\"}".to_vec());
+        broken.push(b"{\"a\":\"\xed\xa0\x80\"}".to_vec());
+        broken.extend(
+            [deep(32, "[", "]"), deep(1000, "[", "]"), deep(100_000, "[", "]")].map(String::into_bytes),
+        );
+        broken.extend(
+            [deep(32, "{\"a\":", "}"), deep(1000, "{\"a\":", "}"), many(257), long].map(String::into_bytes),
+        );
+        broken.push("[".repeat(1000).into_bytes());
+        broken.push("{\"a\":".repeat(100_000).into_bytes());
+        for body in broken {
+            for strict_only in [false, true] {
+                let start = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
+                assert_eq!(read(&body, strict_only).1, Err(Broken), "{start}");
+            }
+        }
+        for body in [deep(31, "[", "]"), deep(31, "{\"a\":", "}"), deep(15, "[{\"b\":", "}]"), many(256)] {
+            for strict_only in [false, true] {
+                assert!(read(body.as_bytes(), strict_only).1.is_ok(), "{body}");
+            }
+        }
+    }
+
+    #[test]
+    fn plain_bodies_go_by_simd_json() {
+        for body in
+            [r#"{"a":1.5,"b":{"c":"x\n","d":[1,[2],{"e":{}}]},"f":true,"g":null,"h":{},"i":[]}"#, "{}"]
+        {
+            assert!(read(body.as_bytes(), false).0, "{body}");
+        }
+    }
+
+    fn document() -> impl Strategy<Value = String> {
+        let name = prop::sample::select(vec![
+            "a",
+            "b",
+            "a.b",
+            "",
+            "é",
+            "x\\n",
+            "\\\"",
+            "\\u0061",
+            "long name of some kind",
+        ]);
+        let scalar = prop_oneof![
+            prop::sample::select(vec![
+                "0",
+                "-1",
+                "1.50",
+                "1e5",
+                "18446744073709551616",
+                "1e400",
+                "null",
+                "true",
+                "false",
+                "\"\"",
+                "\"x\"",
+                "\"\\t\\\\\"",
+                "\"\\ud83d\\ude00\""
+            ])
+            .prop_map(str::to_string),
+            "-?[0-9]{1,25}(\\.[0-9]{1,5})?([eE][+-]?[0-9]{1,3})?",
+            "\"[a-z \\x{e9}\\x{1f600}]{0,70}\"",
+        ];
+        let value = scalar.prop_recursive(5, 40, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5)
+                    .prop_map(|items| format!("[{}]", items.join(", "))),
+                prop::collection::vec((name.clone(), inner), 0..6).prop_map(|pairs| {
+                    let pairs: Vec<String> =
+                        pairs.into_iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+                    format!("{{{}}}", pairs.join(" ,\n"))
+                }),
+            ]
+        });
+        value.prop_map(|value| format!("{{\"v\":{value}}}"))
+    }
+
+    /// A document, or one with a few bytes removed, doubled or replaced.
+    fn damaged() -> impl Strategy<Value = Vec<u8>> {
+        let change =
+            (any::<prop::sample::Index>(), 0..3, prop::sample::select(b"{}[]:,\"\\0.-eu \n\tx\xff".to_vec()));
+        (document(), prop::collection::vec(change, 0..3)).prop_map(|(text, changes)| {
+            let mut bytes = text.into_bytes();
+            for (index, what, byte) in changes {
+                let at = 1 + index.index(bytes.len() - 1);
+                match what {
+                    0 => _ = bytes.remove(at),
+                    1 => bytes.insert(at, byte),
+                    _ => bytes[at] = byte,
+                }
+            }
+            bytes
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// The quick way and the strict one agree, whatever the bytes.
+        #[test]
+        fn both_ways_agree(body in damaged()) {
+            prop_assert_eq!(read(&body, false).1, read(&body, true).1);
+        }
+
+        /// What serde_json takes the strict walker takes; what it refuses is no JSON, or a number beyond its range.
+        #[test]
+        fn serde_json_agrees(body in damaged()) {
+            let ours = read(&body, true).1.is_ok();
+            match serde_json::from_slice::<serde_json::Value>(&body) {
+                Ok(value) => prop_assert_eq!(ours, value.is_object()),
+                Err(error) => prop_assert!(!ours || error.to_string().contains("number out of range"), "{}", error),
+            }
+        }
+    }
+}

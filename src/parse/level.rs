@@ -1,11 +1,16 @@
 //! An application's own level: from its JSON body, its `level=`, a word near its start, or Ruby's letter.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::heroku;
 use super::logfmt::closing_quote;
 use super::text::{Row, Text, is_blank};
 use crate::event::{Name, Severity, Value};
+
+const LEVEL_KEY: &[u8] = b"level=";
+static LEVEL_KEYS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(LEVEL_KEY));
 
 /// How many blank-separated pieces of a text are looked at for a word.
 const PIECES: usize = 5;
@@ -19,13 +24,7 @@ pub(super) fn own(body: Option<Text>, text: &[u8], row: &Row) -> Option<Severity
 }
 
 fn of_body(body: Text, row: &Row) -> Option<Severity> {
-    let bytes = |span: crate::event::Span| match span.is_made() {
-        true => &row.made[span.start()..span.end()],
-        false => {
-            let start = span.start() - body.span.start();
-            &body.bytes[start..start + span.len()]
-        }
-    };
+    let bytes = |span| body.resolve(span, row.made);
     heroku::LEVEL_NAMES.iter().find_map(|wanted| {
         let field = row.fields.iter().find(|field| match field.name {
             Name::Known(_) => false,
@@ -40,9 +39,8 @@ fn of_body(body: Text, row: &Row) -> Option<Severity> {
 
 /// `level=` at the start or after a blank, its value quoted or bare.
 fn of_pair(text: &[u8]) -> Option<Severity> {
-    let key = b"level=";
-    let at = memmem::find_iter(text, key).find(|at| *at == 0 || is_blank(text[at - 1]))?;
-    let value = &text[at + key.len()..];
+    let at = LEVEL_KEYS.find_iter(text).find(|at| *at == 0 || is_blank(text[at - 1]))?;
+    let value = &text[at + LEVEL_KEY.len()..];
     let value = match value.strip_prefix(b"\"") {
         Some(quoted) => &quoted[..closing_quote(quoted)?],
         None => &value[..value.iter().position(|byte| is_blank(*byte)).unwrap_or(value.len())],
@@ -52,12 +50,32 @@ fn of_pair(text: &[u8]) -> Option<Severity> {
 
 /// The first run of letters that is a level word in capitals.
 fn of_words(text: &[u8]) -> Option<Severity> {
-    let pieces = text.split(|byte| is_blank(*byte)).filter(|piece| !piece.is_empty()).take(PIECES);
-    let mut runs = pieces.flat_map(|piece| piece.split(|byte| !byte.is_ascii_alphabetic()));
-    runs.find_map(|run| {
-        let known = |(word, _): &&(&str, Severity)| word.as_bytes() == run;
-        heroku::LEVEL_WORDS.iter().find(known).map(|(_, severity)| *severity)
-    })
+    let (mut pieces, mut in_piece) = (0, false);
+    // The run of letters at hand, and whether it is all capitals.
+    let (mut start, mut capitals) = (0, true);
+    for (at, byte) in text.iter().chain(b" ").enumerate() {
+        if byte.is_ascii_alphabetic() {
+            in_piece = true;
+            capitals &= byte.is_ascii_uppercase();
+            continue;
+        }
+        if capitals
+            && at - start >= 3
+            && let Some(level) = heroku::level_of_word(&text[start..at])
+        {
+            return Some(level);
+        }
+        (start, capitals) = (at + 1, true);
+        if !is_blank(*byte) {
+            in_piece = true;
+        } else if core::mem::take(&mut in_piece) {
+            pieces += 1;
+            if pieces == PIECES {
+                return None;
+            }
+        }
+    }
+    None
 }
 
 /// `E, [`: the letter that Ruby's logger begins with.
@@ -65,4 +83,64 @@ fn of_ruby(text: &[u8]) -> Option<Severity> {
     let (letter, rest) = text.split_first()?;
     let known = heroku::RUBY_LEVELS.iter().find(|(known, _)| known == letter);
     rest.starts_with(b", [").then_some(known?.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::check::read;
+    use crate::parse::json::{Json, candidate};
+
+    #[test]
+    fn the_first_rule_that_gives_a_level_wins() {
+        use Severity::*;
+        for (text, expected) in [
+            ("{\"level\":\"warn\",\"severity\":\"error\"}", Some(Warning)),
+            ("{\"severity\":\"Fatal\"}", Some(Critical)),
+            ("{\"level\":\"verbose\",\"lvl\":\"EMERGENCY\"}", Some(Emergency)),
+            ("{\"level\":30}", Some(Info)),
+            ("{\"level\":50}", Some(Error)),
+            ("{\"level\":35}", None),
+            ("{\"level\":35,\"msg\":\"ERROR\"}", Some(Error)),
+            ("{\"a\":{\"level\":\"error\"}}", None),
+            ("{\"le\\u0076el\":\"err\\u006fr\"}", Some(Error)),
+            ("level=warn ERROR", Some(Warning)),
+            ("ts=1 level=\"ERR\" x", Some(Error)),
+            ("ts=1\tlevel=crit", Some(Critical)),
+            ("loglevel=error", None),
+            ("level=odd WARN x", Some(Warning)),
+            ("level=error,x", None),
+            ("level=\"error", None),
+            ("level=", None),
+            ("1 2 3 4 ERROR", Some(Error)),
+            ("1 2 3 4 5 ERROR", None),
+            ("  1  2 \n 3 4 [ERROR]", Some(Error)),
+            ("ERRORS", None),
+            ("Error error", None),
+            ("XERR_A", None),
+            ("x:ERR_A", Some(Error)),
+            ("npm ERR! x", Some(Error)),
+            ("INFO ERROR", Some(Info)),
+            ("éERRORé", Some(Error)),
+            ("1WARN2", Some(Warning)),
+            ("EMERGENCY", None),
+            ("NOTICE TRACE", Some(Notice)),
+            ("ALERT", Some(Alert)),
+            ("E, [2024-01-01T00:00:00 #6] : x", Some(Error)),
+            ("D, [", Some(Debug)),
+            ("A, [", None),
+            ("E, x", None),
+            ("", None),
+        ] {
+            let found = read(text, |text, row| {
+                let body = candidate(text);
+                let mut json = Json::default();
+                if let Some(body) = body {
+                    json.fields(body, row).unwrap();
+                }
+                own(body, text.bytes, row)
+            });
+            assert_eq!(found.0, expected, "{text}");
+        }
+    }
 }

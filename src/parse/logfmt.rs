@@ -231,3 +231,75 @@ pub(super) fn number_after(text: Text, word: &[u8]) -> Option<u64> {
     let rest = text.bytes.strip_prefix(word)?;
     digits(&rest[..rest.iter().take_while(|byte| byte.is_ascii_digit()).count()])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::check::read;
+
+    #[test]
+    fn addon_metrics() {
+        for (text, expected) in [
+            (
+                "source=DATABASE addon=pg-1 sample#db_size=18032824bytes",
+                "source: 'DATABASE', addon: 'pg-1', db_size_bytes: 18032824",
+            ),
+            (
+                "sample#index-cache-hit-rate=0.99971 sample#load-avg-1m=0.30",
+                "index_cache_hit_rate: 0.99971, load_avg_1m: 0.30",
+            ),
+            ("sample#memory-total=15666128kB", "memory_total_bytes: 16042115072"),
+            (
+                "sample#memory-free=12.5kB sample#x=0.0005kB sample#y=0.0004kB",
+                "memory_free_bytes: 12800, x_bytes: 1, y_bytes: 0",
+            ),
+            ("sample#x=-1kB sample#y=99999999999999MB", "x_bytes: -1024, y_bytes: 104857599999998951424"),
+            ("sample#x=1.50ms sample#y=3pages sample#z=1e3ms", "x_ms: 1.50, y_pages: 3, z_ms: 1e3"),
+            ("sample#x=5GB sample#y=3us sample#z=1% sample#w=ms", "x: '5GB', y: '3us', z: '1%', w: 'ms'"),
+            ("sample#x=1e3kB sample#y=01kB sample#z=.5MB", "x: '1e3kB', y: '01kB', z: '.5MB'"),
+            (
+                "a=true b=false c=\"true\" d=\"1\" e=\"1ms\" f=null",
+                "a: true, b: false, c: 'true', d: '1', e: '1ms', f: 'null'",
+            ),
+            ("a= b=\"\" c=\"x \\\" y\" d=\\n", "c: 'x \\\" y', d: '\\n'"),
+            ("a=1 a=2 a-b=1 a.b=2 a_b=3", "a: 1, a_b: 1"),
+            ("word =x =\"y\" a=b=c", "a: 'b=c'"),
+            ("a=\"never closed b=1", "a: '\"never', b: 1"),
+            ("bytes=407 queue=2", "bytes: 407, queue: 2"),
+            ("", ""),
+        ] {
+            assert_eq!(read(text, addon).1, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn runtime_metrics_name_the_dyno_twice() {
+        let id = "heroku.85170982.7541d2e4";
+        let both = format!("dyno: 'web.1', dyno_id: '{id}'");
+        for (text, expected) in [
+            (format!("source=web.1 dyno={id}"), both.clone()),
+            (format!("source={id} dyno=web.1"), both.clone()),
+            (format!("dyno={id} source=web.1"), both),
+            ("source=web.1".to_string(), "dyno: 'web.1'".to_string()),
+            ("dyno=web.1".to_string(), "dyno: 'web.1'".to_string()),
+            (format!("source= dyno={id}"), format!("dyno_id: '{id}'")),
+            (
+                "source=web.1 sample#memory_total=639.80MB sample#memory_pgpgin=236487pages".to_string(),
+                "dyno: 'web.1', memory_total_bytes: 670878925, memory_pgpgin_pages: 236487".to_string(),
+            ),
+        ] {
+            assert_eq!(read(&text, runtime).1, expected, "{text}");
+        }
+        let known = read("sample#memory_rss=1MB", |text, row| {
+            runtime(text, row);
+            matches!(row.fields[0].name, Name::Known(_))
+        });
+        assert!(known.0);
+    }
+
+    #[test]
+    fn fields_are_bounded() {
+        let text: String = (0..1000).map(|n| format!("k{n}=1 ")).collect();
+        assert_eq!(read(&text, addon).1.matches(": 1").count(), limits::FIELDS);
+    }
+}

@@ -3,6 +3,8 @@
 //! `event` never fails: a frame that is neither RFC 5424 nor RFC 3164 becomes an event of kind `other`. Nothing is
 //! allocated an event once the scratch has grown: made text and fields go to the caller's `Scratch`.
 
+#[cfg(test)]
+mod check;
 pub mod heroku;
 mod ingest;
 pub mod json;
@@ -24,7 +26,6 @@ use crate::batch::{Batch, Form, Frame, Run};
 use crate::event::{Event, Field, FieldId, Flags, Name, Severity, Span, Value};
 use crate::plan::device::DeviceScratch;
 use crate::plan::{Plan, Received};
-
 use json::Json;
 use text::{Row, Text};
 
@@ -104,7 +105,7 @@ pub fn event(plan: &Plan, batch: &Batch, run: &Run, frame: Frame, scratch: &mut 
             let near_us = run.near_us.unwrap_or(received_us);
             syslog::header(bytes, span, tail, near_us, &listener.time_zone).map(of_header)
         }
-        Form::IngestJson => ingest::record(Text::new(&bytes[span.start()..span.end()], span), scratch),
+        Form::IngestJson => Some(ingest::record(Text::new(&bytes[span.start()..span.end()], span), scratch)),
         Form::IngestText => Some(Envelope { message: span, ..Envelope::default() }),
     };
     let drain =
@@ -158,11 +159,11 @@ fn of_header(header: syslog::Header) -> Envelope {
     }
 }
 
-/// Without the one final LF or CR LF.
-fn without_line_end(bytes: &[u8], span: Span) -> Span {
+/// The text that `span` of `bytes` is, without its one final LF or CR LF.
+fn line(bytes: &[u8], span: Span) -> Text<'_> {
     let text = &bytes[span.start()..span.end()];
     let rest = text.strip_suffix(b"\n").map_or(text, |rest| rest.strip_suffix(b"\r").unwrap_or(rest));
-    span.slice(0, rest.len())
+    Text::new(rest, span.slice(0, rest.len()))
 }
 
 /// A frame that is no message that we know: all of it is the message.
@@ -177,7 +178,7 @@ fn unparsed(bytes: &[u8], frame: Span) -> Event {
         process: Span::NONE,
         msgid: Span::NONE,
         sd: Span::NONE,
-        message: without_line_end(bytes, frame),
+        message: line(bytes, frame).span,
         kind: heroku::OTHER,
         severity: Severity::Info,
         pri: None,
@@ -198,14 +199,12 @@ fn parsed(
     let mut plain_copy = core::mem::take(&mut scratch.plain);
     let message = match envelope.message {
         made if made.is_made() => {
+            let shown = line(&scratch.made, made);
             message_copy.clear();
-            message_copy.extend_from_slice(&scratch.made[made.start()..made.end()]);
-            Text::new(&message_copy, made)
+            message_copy.extend_from_slice(shown.bytes);
+            Text::new(&message_copy, shown.span)
         }
-        sent => {
-            let shown = without_line_end(bytes, sent);
-            Text::new(&bytes[shown.start()..shown.end()], shown)
-        }
+        sent => line(bytes, sent),
     };
     let plain = match memchr(0x1b, message.bytes) {
         None => message,

@@ -137,3 +137,146 @@ fn signed<'a>(text: Text<'a>, at: Option<usize>) -> Option<(usize, Text<'a>)> {
     let ends = rest.bytes[user.len()..].iter().all(|byte| is_blank(*byte));
     (user.len() > 0 && ends).then_some((at, user))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::check::read;
+
+    fn check(kind: KindId, cases: &[(&str, Option<Severity>, &str)]) {
+        for (text, severity, expected) in cases {
+            let (told, shown) = read(text, |text, row| fields(kind, text, row));
+            assert_eq!((told, &*shown), (*severity, *expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn codes_and_loss_notices() {
+        let (warning, error, critical) =
+            (Some(Severity::Warning), Some(Severity::Error), Some(Severity::Critical));
+        check(
+            heroku::ERROR_CODE,
+            &[
+                (
+                    "Error R14 (Memory quota exceeded)",
+                    critical,
+                    "code: 'R14', title: 'Memory quota exceeded'",
+                ),
+                (
+                    "Error R10 (Boot timeout) -> Web process failed to bind -> twice",
+                    critical,
+                    "code: 'R10', title: 'Boot timeout', detail: 'Web process failed to bind -> twice'",
+                ),
+                ("Error R77 (New)", error, "code: 'R77', title: 'New'"),
+                ("Error L15 -> x", warning, "code: 'L15', detail: 'x'"),
+                (
+                    "Error L11 (Tail buffer overflow) -> This tail session dropped 500 messages",
+                    warning,
+                    "code: 'L11', title: 'Tail buffer overflow', detail: 'This tail session dropped 500 messages'",
+                ),
+                ("Error R14 (never closed", critical, "code: 'R14'"),
+                ("Error L", None, ""),
+                ("Err", None, ""),
+            ],
+        );
+        check(
+            heroku::UPSTREAM_LOSS,
+            &[
+                (
+                    "Error L10 (output buffer overflow): 302626 messages dropped since 2017-08-28T08:07:27+00:00.",
+                    warning,
+                    "code: 'L10', title: 'output buffer overflow', lost: 302626",
+                ),
+                (
+                    "Error L13: 111 messages lost since 2013-11-04T21:31:32.125756+00:00.",
+                    critical,
+                    "code: 'L13', lost: 111",
+                ),
+                ("Error L12: no messages, 1 message", warning, "code: 'L12', lost: 1"),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_dynos_do() {
+        let error = Some(Severity::Error);
+        check(
+            heroku::DYNO_STATE,
+            &[
+                (
+                    "State changed from starting to crashed",
+                    error,
+                    "from_state: 'starting', to_state: 'crashed'",
+                ),
+                (
+                    "State changed from crashed to starting",
+                    None,
+                    "from_state: 'crashed', to_state: 'starting'",
+                ),
+                ("State changed from up", None, "from_state: 'up'"),
+                ("State changed", None, ""),
+            ],
+        );
+        check(
+            heroku::DYNO_EXIT,
+            &[
+                ("Process exited", None, ""),
+                ("Process exited with status 0", None, "exit_status: 0"),
+                ("Process exited with status 137", None, "exit_status: 137"),
+                ("Process exited with status 143", None, "exit_status: 143"),
+                ("Process exited with status 1", error, "exit_status: 1"),
+                ("Process exited with status x", None, ""),
+            ],
+        );
+        check(
+            heroku::DYNO_MEMORY,
+            &[
+                ("Process running mem=870M(170.1%)", None, "memory_mb: 870, memory_percent: 170.1"),
+                ("Process running mem=528MB(103.3%)", None, "memory_mb: 528, memory_percent: 103.3"),
+                ("Process running mem=1G(1%)", None, "memory_percent: 1"),
+                ("Process running mem=5M", None, "memory_mb: 5"),
+                ("Process running mem=%(", None, ""),
+                ("Process running mem=", None, ""),
+            ],
+        );
+        check(heroku::DYNO_LIFECYCLE, &[("Stopping all processes with SIGTERM", None, "")]);
+    }
+
+    #[test]
+    fn commands_and_their_users() {
+        let cases = [
+            ("Starting process with command `bash` by user a@b.c", "command: 'bash', user: 'a@b.c'"),
+            ("Starting process with command `bash` by a@b.c", "command: 'bash', user: 'a@b.c'"),
+            ("Starting process with command: `bash`", "command: 'bash'"),
+            ("Starting process with command `target/start Web `", "command: 'target/start Web '"),
+            (
+                "Starting process with command `a `b` $X && \"c\"` by user u",
+                "command: 'a `b` $X && \"c\"', user: 'u'",
+            ),
+            (
+                "Starting process with command `echo by user x` by user u",
+                "command: 'echo by user x', user: 'u'",
+            ),
+            ("Starting process with command `sh -c 'if x; then", "command: 'sh -c 'if x; then'"),
+            ("Starting process with command `sh -c 'a by user b", "command: 'sh -c 'a by user b'"),
+            ("Starting process with command `x=`date`; then", "command: 'x=`date`; then'"),
+            ("fi'` by user dev@example.com", "user: 'dev@example.com'"),
+            ("  echo `date`", ""),
+            ("Starting process with command ``", ""),
+            (
+                "Set LANG, RAILS_ENV config vars by developer@example.com",
+                "command: 'Set LANG, RAILS_ENV config vars', user: 'developer@example.com'",
+            ),
+            ("Release v9 created by user <myemail>", "command: 'Release v9 created', user: '<myemail>'"),
+            ("Set BY by user u", "command: 'Set BY', user: 'u'"),
+            ("Release by x by user u\n", "command: 'Release by x', user: 'u'"),
+            ("Build failed -- check your build output: https://example.com", ""),
+            ("Written by a b", ""),
+            ("Build succeeded", ""),
+            (" by user ", ""),
+            (" by u", "user: 'u'"),
+        ];
+        check(heroku::API, &cases.map(|(text, expected)| (text, None, expected)));
+        check(heroku::DYNO_START, &cases.map(|(text, expected)| (text, None, expected)));
+    }
+}

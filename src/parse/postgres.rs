@@ -108,3 +108,62 @@ fn pair(text: Text) -> Option<(Pair, Text)> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::check::read;
+
+    #[test]
+    fn lines_and_their_severity() {
+        let place = "color: 'GREEN', line: 14, chunk: 1";
+        for (text, severity, expected) in [
+            (
+                "[GREEN] [14-1]  sql_error_code = 00000 LOG:  duration: 2 ms",
+                None,
+                "$, sql_error_code: '00000', level: 'LOG'",
+            ),
+            (
+                "[14-1] [GREEN]  sql_error_code = 28P01 FATAL:  x",
+                Some(Severity::Critical),
+                "$, sql_error_code: '28P01', level: 'FATAL'",
+            ),
+            ("[GREEN] [14-1] ERROR:  x", Some(Severity::Error), "$, level: 'ERROR'"),
+            ("[GREEN] [14-1] PANIC:  x", Some(Severity::Critical), "$, level: 'PANIC'"),
+            ("[GREEN] [14-1] WARNING:  x", Some(Severity::Warning), "$, level: 'WARNING'"),
+            ("[GREEN] [14-1] DEBUG3:  x", None, "$, level: 'DEBUG3'"),
+            ("[GREEN] [14-1] DEBUG6:  x", None, "$"),
+            ("[GREEN] [14-1] ERRORS:  x", None, "$"),
+            ("[GREEN] [14-1]  sql_error_code = 00000 LOG", None, "$, sql_error_code: '00000'"),
+            (
+                "[GREEN] [14-1]  sql_error_code = 00000 time_ms = \"a b\" pid=\"5\" user=\"bob\" application-name=\"x \\\" y\" n=5 LOG:  k=\"v\" ERROR:  z",
+                None,
+                "$, sql_error_code: '00000', time_ms: 'a b', pid: '5', db_user: 'bob', application_name: 'x \\\" y', n: 5, level: 'LOG'",
+            ),
+            (
+                "[GREEN] [14-1]  sql_error_code = 00000 a=\"1\" line=\"7\" level=\"x\" ERROR:  z",
+                Some(Severity::Error),
+                "$, sql_error_code: '00000', a: '1', level: 'ERROR'",
+            ),
+            ("[GREEN] [14-1]  sql_error_code = 00000 a=\"1\" then text", None, "$, sql_error_code: '00000'"),
+            ("[GREEN] [14-1]  sql_error_code = 00000 a=\"1", None, "$, sql_error_code: '00000'"),
+            ("[GREEN] [14-1] \tSELECT a = \"b\" ERROR:  x", None, "$"),
+            ("[GREEN] [14-1]  a=\"1\" ERROR:  x", None, "$"),
+            ("[GREEN] [14-1]", None, "$"),
+        ] {
+            let (told, shown) = read(text, fields);
+            assert_eq!((told, &*shown), (severity, &*expected.replace('$', place)), "{text}");
+        }
+        for (text, expected) in [
+            ("[7-2] x", "line: 7, chunk: 2"),
+            ("[A] [B] LOG:  x", "color: 'A'"),
+            ("[local backend] LOG:  x", ""),
+            ("[A] [99999999999999999999-1] x", "color: 'A'"),
+            ("LOG:  x", "level: 'LOG'"),
+            ("[never", ""),
+            ("", ""),
+        ] {
+            assert_eq!(read(text, fields).1, expected, "{text}");
+        }
+    }
+}

@@ -5,9 +5,11 @@
 //! a status, a severity or a trusted address. Escapes stay as sent.
 
 use core::net::IpAddr;
+use std::sync::LazyLock;
 
 use ipnet::IpNet;
-use memchr::{memchr, memchr_iter, memmem, memrchr};
+use memchr::memmem::{Finder, FinderRev};
+use memchr::{memchr, memchr_iter, memrchr};
 
 use super::heroku::{self, Shape};
 use super::logfmt::Pairs;
@@ -19,6 +21,10 @@ const HEAD: usize = heroku::ROUTER_HEAD.len();
 const AGENT_AT: usize = TAIL - 2;
 const SOCK_AT: usize = TAIL - 1;
 const HEAD_SOCK_AT: usize = HEAD - 1;
+
+static HOST_BEHIND_PATH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\" host="));
+static AGENT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b" agent="));
+static FWD: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(b" fwd="));
 
 /// What a line holds, before it becomes fields.
 #[derive(Default)]
@@ -128,7 +134,7 @@ fn quoted_path<'a>(text: Text<'a>) -> (Text<'a>, Text<'a>) {
         |quote: usize| text.bytes[..quote].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
     let mut first_escaped = None;
     let mut close = None;
-    for quote in memmem::find_iter(text.bytes, b"\" host=") {
+    for quote in HOST_BEHIND_PATH.find_iter(text.bytes) {
         if !escaped(quote) {
             close = Some(quote);
             break;
@@ -148,7 +154,7 @@ fn quoted_path<'a>(text: Text<'a>) -> (Text<'a>, Text<'a>) {
 
 /// Everything right of the path.
 fn right_end<'a>(text: Text<'a>, line: &mut Line<'a>) {
-    let mut agents = memmem::find_iter(text.bytes, b" agent=");
+    let mut agents = AGENT.find_iter(text.bytes);
     let agent = agents.next();
     if agents.next().is_some() {
         names(text, line);
@@ -156,7 +162,7 @@ fn right_end<'a>(text: Text<'a>, line: &mut Line<'a>) {
     }
     let end = tail(text, agent, line);
     let left = text.part(0, end);
-    match memmem::rfind(left.bytes, b" fwd=") {
+    match FWD.rfind(left.bytes) {
         Some(at) => {
             line.fwd = whole_value(left.from(at + 5).trimmed());
             names(left.part(0, at), line);
@@ -197,6 +203,7 @@ fn tail<'a>(text: Text<'a>, agent: Option<usize>, line: &mut Line<'a>) -> usize 
     let inside = line.head[1].is_some_and(|code| code.bytes == heroku::AGENT_CODE);
     let mut end = text.len();
     let mut known = false;
+    let mut next = SOCK_AT;
     loop {
         end = text.bytes[..end].iter().rposition(|byte| !is_blank(*byte)).map_or(0, |at| at + 1);
         let region = text.part(0, end);
@@ -218,19 +225,16 @@ fn tail<'a>(text: Text<'a>, agent: Option<usize>, line: &mut Line<'a>) -> usize 
             (end, known) = (at, true);
             continue;
         }
-        let start = memrchr(b' ', region.bytes).map_or(0, |at| at + 1);
-        let token = region.from(start);
-        let Some(equals) = memchr(b'=', token.bytes) else { return end };
-        let (key, value) = (&token.bytes[..equals], token.from(equals + 1));
-        let own = matches!(key, b"fwd" | b"host" | b"request_id" | b"path" | b"method" | b"");
-        if own || memchr(b'"', value.bytes).is_some() {
+        let Some((start, equals)) = last_token(region.bytes) else { return end };
+        let (key, value) = (&region.bytes[start..equals], region.from(equals + 1));
+        if matches!(key, b"fwd" | b"host" | b"request_id" | b"path" | b"method" | b"") {
             return end;
         }
-        match place(key) {
+        match place(key, next) {
             Some(AGENT_AT) if known && !inside => return end,
             Some(place) if line.tail[place].is_none() => {
                 line.tail[place] = Some(value);
-                known = true;
+                (known, next) = (true, place.saturating_sub(1));
             }
             None if !known => {}
             _ => return end,
@@ -239,8 +243,24 @@ fn tail<'a>(text: Text<'a>, agent: Option<usize>, line: &mut Line<'a>) -> usize 
     }
 }
 
-fn place(key: &[u8]) -> Option<usize> {
-    heroku::ROUTER_TAIL.iter().position(|(name, _, _)| name.as_bytes() == key)
+/// Where the last word of `bytes` begins, and its first `=`; `None` if it has none, or a quote.
+fn last_token(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut equals = None;
+    for (at, byte) in bytes.iter().enumerate().rev() {
+        match byte {
+            b' ' => return Some((at + 1, equals?)),
+            b'=' => equals = Some(at),
+            b'"' => return None,
+            _ => {}
+        }
+    }
+    Some((0, equals?))
+}
+
+/// The place of a key in the table, looked for from `next` down and around: lines mostly keep the table's order.
+fn place(key: &[u8], next: usize) -> Option<usize> {
+    let mut places = (0..=next).rev().chain((next + 1..TAIL).rev());
+    places.find(|place| heroku::ROUTER_TAIL[*place].0.as_bytes() == key)
 }
 
 /// A quoted value, of a key other than `agent`, at the end of `region`; returns where its key begins.
@@ -249,7 +269,7 @@ fn quoted<'a>(region: Text<'a>, line: &mut Line<'a>) -> Option<usize> {
     let open = memrchr(b'"', &region.bytes[..close])?;
     let key_end = open.checked_sub(1).filter(|at| region.bytes[*at] == b'=')?;
     let start = memrchr(b' ', &region.bytes[..key_end]).map_or(0, |at| at + 1);
-    let place = place(&region.bytes[start..key_end]).filter(|place| *place != AGENT_AT)?;
+    let place = place(&region.bytes[start..key_end], SOCK_AT).filter(|place| *place != AGENT_AT)?;
     if line.tail[place].is_some() {
         return None;
     }
@@ -323,5 +343,208 @@ fn client_ip<'a>(fwd: Text<'a>, trusted: &[IpNet]) -> Option<Text<'a>> {
             return leftmost;
         }
         end = start - 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::check::read;
+
+    fn shown(text: &str) -> String {
+        read(text, |text, row| fields(text, &[], row)).1
+    }
+
+    const TAIL_SENT: &str = "dyno=web.1 connect=0ms service=4ms status=200 bytes=5";
+    const TAIL_SHOWN: &str = "dyno: 'web.1', connect_ms: 0, service_ms: 4, status: 200, bytes: 5";
+
+    #[test]
+    fn lines_of_all_years() {
+        for (text, expected) in [
+            (
+                "at=info method=GET path=\"/\" host=a.example.com request_id=r fwd=\"149.88.17.139, 172.68.7.155\" dyno=web.1 connect=0ms service=4ms status=200 bytes=407 protocol=http1.1 tls=true tls_version=tls1.3",
+                "at: 'info', method: 'GET', path: '/', host: 'a.example.com', request_id: 'r', fwd: [149.88.17.139, 172.68.7.155], client_ip: '172.68.7.155', dyno: 'web.1', connect_ms: 0, service_ms: 4, status: 200, bytes: 407, protocol: 'http1.1', tls: true, tls_version: 'tls1.3'",
+            ),
+            (
+                "sock=client at=warning code=H27 desc=\"Client Request Interrupted\" method=POST path=\"/\" host=a request_id=r fwd=\"1.2.3.4\" dyno=web.1 connect=1 service=20 status=499 bytes= protocol=http tls_version=unknown tls=false",
+                "at: 'warning', code: 'H27', desc: 'Client Request Interrupted', sock: 'client', method: 'POST', path: '/', host: 'a', request_id: 'r', fwd: [1.2.3.4], client_ip: '1.2.3.4', dyno: 'web.1', connect_ms: 1, service_ms: 20, status: 499, protocol: 'http', tls: false, tls_version: 'unknown'",
+            ),
+            (
+                "at=error code=H18 desc=\"Request Interrupted\" method=GET path=/a?b=%22 host=a fwd=17.17.17.17 dyno= connect= service= status=503 bytes=0 sock=backend",
+                "at: 'error', code: 'H18', desc: 'Request Interrupted', method: 'GET', path: '/a?b=%22', host: 'a', fwd: [17.17.17.17], client_ip: '17.17.17.17', status: 503, bytes: 0, sock: 'backend'",
+            ),
+            (
+                "at=error code=H26 desc=\"Request Error\" cause=\"bad header\" method=GET path=\"/\" host=a fwd=\"1.2.3.4\" dyno=web.1 queue=3 wait=12ms connect=1 service=0 status=400 bytes=537",
+                "at: 'error', code: 'H26', desc: 'Request Error', cause: 'bad header', method: 'GET', path: '/', host: 'a', fwd: [1.2.3.4], client_ip: '1.2.3.4', dyno: 'web.1', queue: 3, wait_ms: 12, connect_ms: 1, service_ms: 0, status: 400, bytes: 537",
+            ),
+            (
+                "GET app.example.com/articles/git dyno=web.3 queue=0 wait=0ms service=44ms status=200 bytes=32839",
+                "method: 'GET', path: '/articles/git', host: 'app.example.com', dyno: 'web.3', queue: 0, wait_ms: 0, service_ms: 44, status: 200, bytes: 32839",
+            ),
+            (
+                "Error H10 (App crashed) -> POST app.example.com/ dyno= queue= wait= service= status=503 bytes=",
+                "code: 'H10', desc: 'App crashed', method: 'POST', path: '/', host: 'app.example.com', status: 503",
+            ),
+            ("Error H99 (Platform error)", "code: 'H99', desc: 'Platform error'"),
+            ("at=info method=PUT", "at: 'info', method: 'PUT'"),
+            ("at=error code=H12 desc=\"Request", "at: 'error', code: 'H12', desc: '\"Request'"),
+            ("sample#memory_total=190.64MB status=200", ""),
+            ("", ""),
+        ] {
+            assert_eq!(shown(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn severity_is_what_at_says() {
+        for (text, expected) in [
+            ("at=info code=H80 status=503", Some(Severity::Info)),
+            ("at=error code=H18 status=200", Some(Severity::Error)),
+            ("sock=client at=warning code=H27", Some(Severity::Warning)),
+            ("Error H12 (Request timeout) -> GET a/b dyno=", Some(Severity::Error)),
+            ("GET a/b status=503", None),
+            ("method=GET at=error", None),
+        ] {
+            assert_eq!(read(text, |text, row| fields(text, &[], row)).0, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_that_are_no_numbers_are_absent() {
+        for (sent, expected) in [
+            ("connect=1.5ms", ", connect_ms: 1.5"),
+            ("connect=5s", ""),
+            ("connect=ms", ""),
+            ("status=007", ""),
+            ("status=200x", ""),
+            ("bytes=18446744073709551616", ", bytes: 18446744073709551616"),
+            ("tls=maybe", ""),
+            ("tls=", ""),
+            ("dyno=\"web.1\"", ", dyno: 'web.1'"),
+        ] {
+            assert_eq!(
+                shown(&format!("method=GET path=/ host=a {sent}")),
+                format!("method: 'GET', path: '/', host: 'a'{expected}"),
+                "{sent}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_closes_where_the_host_begins() {
+        for (path, expected) in [
+            ("/api/Schlachter 1951/books\"", "/api/Schlachter 1951/books"),
+            ("/q?x=\" code=H99 y=\"\"", "/q?x=\" code=H99 y=\""),
+            ("/q?x=\\\"y\\\"\"", "/q?x=\\\"y\\\""),
+            ("/q?x=\\\" host=evil\"", "/q?x=\\\" host=evil"),
+            ("/ends in \\\"", "/ends in \\"),
+            ("/ends in \\\\\"", "/ends in \\\\"),
+            ("\"", ""),
+        ] {
+            let text =
+                format!("at=info method=GET path=\"{path} host=a request_id=r fwd=\"1.2.3.4\" {TAIL_SENT}");
+            let path = if expected.is_empty() { String::new() } else { format!("path: '{expected}', ") };
+            let expected = format!(
+                "at: 'info', method: 'GET', {path}host: 'a', request_id: 'r', fwd: [1.2.3.4], client_ip: '1.2.3.4', {TAIL_SHOWN}"
+            );
+            assert_eq!(shown(&text), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("method=GET path=\"/a b\" status=200", "method: 'GET', path: '/a b', status: 200"),
+            ("method=GET path=\"/a\\\" b\"", "method: 'GET', path: '/a\\\" b'"),
+            ("method=GET path=\"/never closed status=200", "method: 'GET', path: '/never closed status=200'"),
+            ("method=GET host=a status=200", "method: 'GET', host: 'a', status: 200"),
+        ] {
+            assert_eq!(shown(text), expected, "{text}");
+        }
+    }
+
+    /// What a client writes into a path or a header changes nothing but that path or header.
+    #[test]
+    fn clients_cannot_forge() {
+        let line = |path: &str, fwd: &str, end: &str| {
+            format!("at=info method=GET path=\"{path}\" host=a request_id=r fwd=\"{fwd}\" {TAIL_SENT}{end}")
+        };
+        let head = "at: 'info', method: 'GET', path: '/', host: 'a', request_id: 'r', ";
+        for (fwd, seen) in [
+            ("6.6.6.6, 9.9.9.9", "fwd: [6.6.6.6, 9.9.9.9], client_ip: '9.9.9.9', "),
+            ("6.6.6.6\" fwd=\"7.7.7.7, 9.9.9.9", "fwd: [7.7.7.7, 9.9.9.9], client_ip: '9.9.9.9', "),
+            ("6.6.6.6\" dyno=web.9 status=503, 9.9.9.9", ""),
+            ("6.6.6.6\" status=503 x=, 9.9.9.9", ""),
+            ("6.6.6.6\" agent=\"x, 9.9.9.9", ""),
+            ("6.6.6.6\" dyno=\"web.9,9.9.9.9", ""),
+            ("6.6.6.6\" at=error code=H12 sock=client, 9.9.9.9", ""),
+        ] {
+            assert_eq!(shown(&line("/", fwd, "")), format!("{head}{seen}{TAIL_SHOWN}"), "{fwd}");
+        }
+        let path =
+            "/\" fwd=\"6.6.6.6\" dyno=web.9 connect=1ms service=1ms status=503 bytes=1 code=H12 agent=\"";
+        let expected = format!(
+            "at: 'info', method: 'GET', path: '{path}', host: 'a', request_id: 'r', fwd: [9.9.9.9], client_ip: '9.9.9.9', {TAIL_SHOWN}"
+        );
+        assert_eq!(shown(&line(path, "9.9.9.9", "")), expected);
+    }
+
+    #[test]
+    fn the_agent_is_the_clients_own() {
+        let line =
+            |agent: &str| format!("at=error code=H31 method=GET path=\"/\" host=a fwd=\"1.2.3.4\" {agent}");
+        let head = "at: 'error', code: 'H31', method: 'GET', path: '/', host: 'a'";
+        let client = "fwd: [1.2.3.4], client_ip: '1.2.3.4'";
+        for (agent, seen) in [
+            ("dyno= status=421 agent=\"\"", format!(", {client}, status: 421")),
+            (
+                "status=421 agent=\"M x=1 status=200\"",
+                format!(", {client}, status: 421, agent: 'M x=1 status=200'"),
+            ),
+            (
+                "status=421 agent=\"a\" status=200 b=\"\"",
+                format!(", {client}, status: 421, agent: 'a\" status=200 b=\"'"),
+            ),
+            (
+                "agent=\"a\" status=200 b=\"\" status=421",
+                format!(", {client}, status: 421, agent: 'a\" status=200 b=\"'"),
+            ),
+            ("status=421 agent=\"a\" agent=\"b\"", String::new()),
+            // The last status is the router's own: nothing of a client stands right of it.
+            ("status=421 agent=\"a\" status=200", ", status: 200, agent: 'a'".to_string()),
+        ] {
+            assert_eq!(shown(&line(agent)), format!("{head}{seen}"), "{agent}");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_at_the_right_end_are_passed_over() {
+        let line = |end: &str| format!("method=GET path=/ host=a fwd=1.2.3.4 status=200{end}");
+        let all = "method: 'GET', path: '/', host: 'a', fwd: [1.2.3.4], client_ip: '1.2.3.4', status: 200";
+        for end in ["", " new=1", " new=1 other=x ", "  ", " new="] {
+            assert_eq!(shown(&line(end)), all, "{end}");
+        }
+        for end in [" new=\"x\"", " cut", " dyn"] {
+            assert_eq!(shown(&line(end)), "method: 'GET', path: '/', host: 'a'", "{end}");
+        }
+        assert_eq!(
+            shown("method=GET path=/ fwd=6.6.6.6 status=1 new=1 status=2"),
+            "method: 'GET', path: '/', status: 2"
+        );
+    }
+
+    #[test]
+    fn the_client_is_the_rightmost_that_is_not_trusted() {
+        let trusted: Vec<IpNet> = ["172.64.0.0/13", "2400:cb00::/32"].map(|net| net.parse().unwrap()).into();
+        for (fwd, expected) in [
+            ("149.88.17.139, 172.68.7.155", Some("149.88.17.139")),
+            ("172.68.1.1,172.68.7.155", Some("172.68.1.1")),
+            ("240e:d9:c200:104:85c5::ec0,172.69.34.65", Some("240e:d9:c200:104:85c5::ec0")),
+            ("1.1.1.1,2400:cb00::1,::ffff:172.68.1.1", Some("1.1.1.1")),
+            ("1.1.1.1,unknown, 8.8.8.8:443", Some("1.1.1.1")),
+            ("256.0.0.10", None),
+            ("<ip>", None),
+            (",", None),
+        ] {
+            let span = crate::event::Span::of(0, fwd.len());
+            let found = client_ip(Text::new(fwd.as_bytes(), span), &trusted);
+            assert_eq!(found.map(|text| core::str::from_utf8(text.bytes).unwrap()), expected, "{fwd}");
+        }
     }
 }

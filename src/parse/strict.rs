@@ -65,7 +65,7 @@ impl<'a> Walk<'a> {
             first = false;
             let name = self.string(row)?;
             self.take(b':')?;
-            let outer = names.enter(name, self.body, row);
+            let outer = names.enter(name, self.body, row)?;
             self.value(depth, names, row)?;
             names.leave(outer);
         }

@@ -33,7 +33,19 @@ impl<'a> Text<'a> {
         self.bytes.len()
     }
 
-    /// Without spaces and tabs at both ends.
+    /// The bytes of `span`, a part of this text or of the arena.
+    pub fn resolve<'t>(self, span: Span, made: &'t [u8]) -> &'t [u8]
+    where
+        'a: 't,
+    {
+        if span.is_made() {
+            return &made[span.start()..span.end()];
+        }
+        let start = span.start() - self.span.start();
+        &self.bytes[start..start + span.len()]
+    }
+
+    /// Without blanks at both ends.
     pub fn trimmed(self) -> Text<'a> {
         let start = self.bytes.iter().position(|byte| !is_blank(*byte)).unwrap_or(self.len());
         let end = self.bytes.iter().rposition(|byte| !is_blank(*byte)).map_or(start, |at| at + 1);
@@ -100,7 +112,7 @@ pub(crate) fn is_number(bytes: &[u8]) -> bool {
     }
     if matches!(bytes.get(at), Some(b'e' | b'E')) {
         at += 1 + usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
-        let exponent = if at <= bytes.len() { digits(at) } else { 0 };
+        let exponent = digits(at);
         if exponent == 0 {
             return false;
         }

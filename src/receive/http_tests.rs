@@ -85,6 +85,14 @@ fn a_body_larger_than_a_batch_is_admitted_whole() {
 }
 
 #[test]
+fn a_million_tiny_frames_in_one_body() {
+    let bench = Bench::with_slots(listener(ListenerKind::Http), 64);
+    let body = b"1 <".repeat(1_000_000);
+    assert_eq!(ask(&mut bench.connect(), &post("/", LOGPLEX, &body)), 200);
+    assert_eq!(bench.end().admitted.get(), 1_000_000);
+}
+
+#[test]
 fn a_frame_id_is_admitted_once() {
     let bench = Bench::new(listener(ListenerKind::Http));
     let headers = format!("{LOGPLEX}Logplex-Frame-Id: abc\r\nLogplex-Drain-Token: d.1\r\n");

@@ -104,7 +104,7 @@ impl Bench {
     }
 
     pub fn reload(&mut self, listener: config::Listener) {
-        self.receivers.reload(&[(LISTENER, listener)], &[]).unwrap();
+        self.receivers.reload(&[(LISTENER, listener)], &[], 0).unwrap();
     }
 
     /// Ends everything and closes the books.

@@ -78,6 +78,9 @@ enum Signal {
 impl Weir {
     /// Starts everything; the error says what could not be had.
     pub fn start(pipeline: Pipeline) -> io::Result<Weir> {
+        if !pipeline.listeners.iter().any(|listener| listener.enabled) {
+            return Err(io::Error::other("no listener is enabled, so nothing could arrive"));
+        }
         let threads = compile::threads(&pipeline);
         let plan = Arc::new(compile::plan(&pipeline, instance().into()));
         let settings = Settings {

@@ -71,7 +71,9 @@ impl Weir {
         let plan = Arc::new(compile::next_plan(&next, &before));
         let listeners = compile::ids(&next, &plan);
         self.swap(plan.clone(), Vec::new(), &[])?;
-        if let Err(error) = self.receivers.reload(&listeners, &next.trusted_proxies) {
+        let batch_bytes = compile::batch_bytes(&next);
+        self.flow.raise_batch_bytes(batch_bytes);
+        if let Err(error) = self.receivers.reload(&listeners, &next.trusted_proxies, batch_bytes) {
             self.swap(before, Vec::new(), &[])?;
             return Err(error.to_string());
         }
@@ -92,7 +94,6 @@ impl Weir {
         add: Vec<SinkSpec>,
         remove: &[String],
     ) -> Result<(), String> {
-        self.flow.raise_batch_bytes(compile::batch_bytes(&self.pipeline));
         self.flow.change(plan, add, remove).map_err(|error: io::Error| error.to_string())
     }
 }

@@ -1,12 +1,14 @@
 //! From the pipeline's sinks to sinks in the flow.
 
 use std::io;
+use std::time::SystemTime;
 
 use prometheus::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
 use crate::compile;
 use crate::config;
-use crate::deliver::{self, Readings};
+use crate::deliver::dead_letters::DeadLetters;
+use crate::deliver::{self, Readings, Refusal};
 use crate::flow::SinkSpec;
 use crate::parse::heroku::KINDS;
 
@@ -31,7 +33,7 @@ impl Told {
             open: Box::new(move || {
                 deliver::open(&again, KINDS).map(|opened| opened.sink).map_err(io::Error::other)
             }),
-            dead_letters: Box::new(|_| {}),
+            dead_letters: dead_letters(sink),
         })
     }
 
@@ -65,4 +67,17 @@ fn sample(sink: &str, value: f64) -> Metric {
     metric.set_label(vec![label]);
     metric.set_gauge(gauge);
     metric
+}
+
+/// Writes refused rows where the sink's configuration says; a row that cannot be written is complained of.
+fn dead_letters(sink: &config::Sink) -> Box<dyn FnMut(&Refusal) + Send> {
+    let Some(mut letters) = DeadLetters::of(sink) else { return Box::new(|_| {}) };
+    let name = sink.name.clone();
+    Box::new(move |refusal| match letters.write(refusal, SystemTime::now()) {
+        // A full file has said so itself.
+        Ok(_) => {}
+        Err(error) => {
+            tracing::warn!(sink = name, %error, "a refused event could not be written to the dead letters")
+        }
+    })
 }

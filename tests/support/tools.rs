@@ -12,17 +12,9 @@ pub fn find(test: &str, program: &str) -> Option<PathBuf> {
     let folders = path.split(':').chain(["/usr/sbin", "/sbin"]);
     let found = folders.map(|folder| Path::new(folder).join(program)).find(|path| path.is_file());
     if found.is_none() {
-        skip(test, &format!("{program} is not installed"));
+        super::skipped(&format!("{test}: {program} is not installed"));
     }
     found
-}
-
-/// Names a test among those that `.ci/test` tells as skipped.
-pub fn skip(test: &str, why: &str) {
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
-    fs::create_dir_all(&target).unwrap();
-    let mut file = fs::File::options().create(true).append(true).open(target.join("skipped.txt")).unwrap();
-    writeln!(file, "{test}: {why}").unwrap();
 }
 
 /// A process that ends with its test.

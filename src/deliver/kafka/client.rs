@@ -248,9 +248,10 @@ pub(super) fn verdict(code: RDKafkaErrorCode) -> Verdict {
         RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge => Verdict::TooLarge,
         RDKafkaErrorCode::InvalidRecord
         | RDKafkaErrorCode::InvalidMessageSize
-        | RDKafkaErrorCode::InvalidTimestamp
         | RDKafkaErrorCode::UnsupportedForMessageFormat
         | RDKafkaErrorCode::InvalidArgument => Verdict::Refused("invalid"),
+        // Kafka takes no time that lies over an hour ahead of its own clock.
+        RDKafkaErrorCode::InvalidTimestamp => Verdict::Refused("invalid_time"),
         RDKafkaErrorCode::InvalidTopic => Verdict::Refused("invalid_topic"),
         RDKafkaErrorCode::PolicyViolation => Verdict::Refused("policy"),
         RDKafkaErrorCode::Fatal => Verdict::Fatal,

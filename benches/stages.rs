@@ -1,0 +1,185 @@
+//! What each stage of the shard costs in time, beside the floors of the same run: copying, reading and checking the bytes.
+//!
+//! One iteration is 16 batches (2 MB), so what is read comes from the last-level cache, as if another core had just
+//! received it. Stages are cumulative where one needs the other: `event` reads the header too. Receiving, the gate, the
+//! ring and the sinks are not here: `benches/whole` has them.
+
+mod batches;
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput};
+use jiff::tz::TimeZone;
+use weir::batch::{Batch, Run};
+use weir::encode::{self, Written};
+use weir::event::{Event, Field, Texts};
+use weir::frame::{Framer, Framing, Step};
+use weir::limits;
+use weir::parse::{self, Scratch, syslog};
+use weir::plan::{Format, Plan};
+
+use batches::{CORPORA, Work};
+
+const BATCHES: usize = 16;
+
+type Group<'c> = BenchmarkGroup<'c, WallTime>;
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .without_plots()
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_millis(700))
+        .sample_size(20)
+        .configure_from_args();
+    for corpus in CORPORA {
+        let mut batches = corpus.batches(BATCHES, limits::BATCH_FRAMES);
+        let throughput = Throughput::ElementsAndBytes {
+            elements: batches::events(&batches),
+            bytes: batches::bytes(&batches),
+        };
+        let mut group = criterion.benchmark_group(corpus.name);
+        group.throughput(throughput);
+        floors(&mut group, &batches);
+        reading(&mut group, &batches);
+        encoding(&mut group, &batches);
+        whole(&mut group, &mut batches);
+        group.finish();
+    }
+    criterion.final_summary();
+}
+
+fn floors(group: &mut Group, batches: &[Batch]) {
+    group.bench_function("floor-memcpy", |b| {
+        let mut to = vec![0; Batch::capacity_for(limits::FRAME_BYTES)];
+        b.iter(|| {
+            for batch in batches {
+                to[..batch.len()].copy_from_slice(black_box(batch.bytes()));
+                black_box(&mut to);
+            }
+        });
+    });
+    group.bench_function("floor-read", |b| {
+        b.iter(|| {
+            let word = |eight: &[u8; 8]| u64::from_le_bytes(*eight);
+            let sum = |batch: &Batch| {
+                black_box(batch.bytes()).as_chunks().0.iter().map(word).fold(0, u64::wrapping_add)
+            };
+            batches.iter().map(sum).fold(0, u64::wrapping_add)
+        });
+    });
+    group.bench_function("floor-utf8", |b| {
+        b.iter(|| batches.iter().all(|batch| std::str::from_utf8(black_box(batch.bytes())).is_ok()));
+    });
+}
+
+fn reading(group: &mut Group, batches: &[Batch]) {
+    group.bench_function("framing", |b| {
+        let mut frames = Vec::with_capacity(limits::BATCH_FRAMES);
+        b.iter(|| {
+            for batch in batches {
+                frames.clear();
+                let bytes = black_box(batch.bytes());
+                let mut framer = Framer::new(Framing::Octet, limits::FRAME_BYTES);
+                let mut at = 0;
+                while let Step::Frame { start, end, next, .. } = framer.step(bytes, at) {
+                    frames.push((start, end));
+                    at = next;
+                }
+                assert_eq!(frames.len(), batch.frames.len());
+            }
+        });
+    });
+    group.bench_function("header", |b| {
+        b.iter(|| {
+            for batch in batches {
+                for frame in &batch.frames {
+                    let bytes = black_box(batch.bytes());
+                    black_box(syslog::header(bytes, frame.span(), false, 0, &TimeZone::UTC));
+                }
+            }
+        });
+    });
+    group.bench_function("event", |b| {
+        let plan = batches::plan(None);
+        let mut scratch = Scratch::default();
+        b.iter(|| {
+            for batch in batches {
+                for run in &batch.runs {
+                    for &frame in batch.frames_of(run) {
+                        black_box(parse::event(&plan, black_box(batch), run, frame, &mut scratch));
+                    }
+                }
+            }
+        });
+    });
+}
+
+/// An event that was read before, with what its scratch held.
+struct Parsed<'a> {
+    batch: &'a Batch,
+    run: &'a Run,
+    event: Event,
+    fields: Vec<Field>,
+    made: Vec<u8>,
+    id: Vec<u8>,
+}
+
+fn parsed<'a>(plan: &Plan, batches: &'a [Batch]) -> Vec<Parsed<'a>> {
+    let mut scratch = Scratch::default();
+    let mut all = Vec::new();
+    for batch in batches {
+        for run in &batch.runs {
+            for (place, &frame) in batch.frames_of(run).iter().enumerate() {
+                let event = parse::event(plan, batch, run, frame, &mut scratch);
+                let (fields, made) = (scratch.fields.clone(), scratch.made.clone());
+                let mut id = Vec::new();
+                encode::id(plan, batch, run, run.first + place as u32, &mut id);
+                all.push(Parsed { batch, run, event, fields, made, id });
+            }
+        }
+    }
+    all
+}
+
+fn encoding(group: &mut Group, batches: &[Batch]) {
+    let plan = batches::plan(None);
+    let parsed = parsed(&plan, batches);
+    let mut out = Vec::with_capacity(2 * Batch::capacity_for(limits::FRAME_BYTES));
+    let mut bench = |name: &str, write: fn(&Written, &mut Vec<u8>)| {
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let mut number = 0;
+                for one in &parsed {
+                    // As a shard does: a parcel a batch.
+                    if one.batch.number != number {
+                        (number, _) = (one.batch.number, black_box(&mut out).clear());
+                    }
+                    let texts = Texts { batch: one.batch.bytes(), made: &one.made };
+                    let written = Written {
+                        plan: &plan,
+                        run: one.run,
+                        event: &one.event,
+                        texts,
+                        fields: &one.fields,
+                        drain: None,
+                        id: &one.id,
+                    };
+                    write(black_box(&written), &mut out);
+                }
+            });
+        });
+    };
+    bench("encode-ndjson", encode::json::write);
+    bench("encode-eventtracker", encode::eventtracker::write);
+}
+
+fn whole(group: &mut Group, batches: &mut [Batch]) {
+    for (name, format) in [("shard", None), ("shard-ndjson", Some(Format::Ndjson))] {
+        group.bench_function(name, |b| {
+            let mut work = Work::new(format);
+            b.iter(|| batches.iter_mut().map(|batch| work.process(black_box(batch))).sum::<usize>());
+        });
+    }
+}

@@ -1,0 +1,91 @@
+//! The shard allocates nothing an event: a batch costs the same few allocations whether it holds 50 events or 400.
+//!
+//! Measured over batches of the load generator, with NDJSON on, after the buffers have grown; the allocator of the test
+//! counts, on the thread that processes. What the parcels grow to is not bounded here, nor what a batch costs to make.
+
+#[path = "../benches/batches/mod.rs"]
+mod batches;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use weir::batch::Batch;
+use weir::plan::Format;
+
+use batches::{CORPORA, Work};
+
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn note() {
+    ALLOCATIONS.with(|count| count.set(count.get() + 1));
+}
+
+// SAFETY: every call is passed on unchanged to `System`, which keeps the contract; counting touches a thread-local
+// without a destructor, which allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note();
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        note();
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+/// Allocations of each batch, processed in turn.
+fn allocations(work: &mut Work, batches: &mut [Batch]) -> Vec<u64> {
+    let counted = |batch: &mut Batch| {
+        let before = ALLOCATIONS.with(Cell::get);
+        work.process(batch);
+        ALLOCATIONS.with(Cell::get) - before
+    };
+    batches.iter_mut().map(counted).collect()
+}
+
+#[test]
+fn a_batch_allocates_the_same_for_50_events_as_for_400() {
+    /// A few vectors of the outcome, and the parcel's place in it.
+    const A_BATCH_MAX: u64 = 6;
+    for corpus in CORPORA {
+        for format in [None, Some(Format::Ndjson)] {
+            let (mut small, mut large) = (corpus.batches(8, 50), corpus.batches(8, 400));
+            for (few, many) in small.iter().zip(&large) {
+                assert!(few.frames.len() == 50 && many.frames.len() > 250, "{}: sizes", corpus.name);
+            }
+            let mut work = Work::new(format);
+            for _ in 0..2 {
+                allocations(&mut work, &mut large);
+                allocations(&mut work, &mut small);
+            }
+            let (few, many) = (allocations(&mut work, &mut small), allocations(&mut work, &mut large));
+            let same = few.iter().chain(&many).all(|count| *count == few[0]);
+            assert!(
+                same && few[0] <= A_BATCH_MAX,
+                "{} {format:?}: {few:?} allocations for 50 events, {many:?} for up to 400",
+                corpus.name
+            );
+        }
+    }
+}
+
+#[test]
+fn the_counter_sees_an_allocation() {
+    let before = ALLOCATIONS.with(Cell::get);
+    let mut grown: Vec<u8> = std::hint::black_box(Vec::with_capacity(1));
+    grown.reserve(1000);
+    drop(std::hint::black_box(grown));
+    assert_eq!(ALLOCATIONS.with(Cell::get) - before, 2);
+}
