@@ -80,6 +80,8 @@ pub const DRAIN_SERIES: usize = 1000;
 pub const TALLY_MS: i64 = 100;
 /// How long a `drop` sink may hold over half the slots before it is detached.
 pub const DETACH_AFTER_MS: i64 = 2000;
+/// The same while no slot is left: well before `SHED_AFTER_MS`, so that no listener sheds for a sink that may miss events.
+pub const DETACH_DRY_MS: i64 = 200;
 /// From SIGTERM until what is left counts as dropped.
 pub const SHUTDOWN_S: u64 = 20;
 /// How long a half-closed syslog connection is read to its end.

@@ -226,6 +226,11 @@ impl Delivery<'_> {
     fn fail(&mut self, error: &io::Error) {
         let wait_ms = lock(&self.state.feed).back_off_ms();
         tracing::warn!(sink = self.state.name, %error, retry_ms = wait_ms, "a sink failed");
+        self.wait(wait_ms);
+    }
+
+    /// Waits unless its time is up.
+    fn wait(&self, wait_ms: u64) {
         let until = Instant::now() + Duration::from_millis(wait_ms);
         while Instant::now() < until && time_is_up(self.shared, self.state).is_none() {
             std::thread::sleep(Duration::from_millis(20));
@@ -246,16 +251,20 @@ impl Delivery<'_> {
     /// Whether a `drop` sink has held too much for too long.
     fn is_too_slow(&mut self) -> bool {
         let held = lock(&self.shared.ring).held(self.state.reader);
-        lock(&self.state.feed).is_to_detach(held, self.shared.slots.count() as u64, now_us())
+        let slots = &self.shared.slots;
+        lock(&self.state.feed).is_to_detach(held, slots.count() as u64, slots.free() as u64, now_us())
     }
 
-    /// Detaches a `drop` sink, opens it anew and joins behind the head; what passed meanwhile is counted.
+    /// Detaches a `drop` sink, opens it anew and joins behind the head; what passed meanwhile is counted. One that takes
+    /// nothing at all stays away longer each time, or it would hold slots most of the time.
     fn start_anew(&mut self) {
         tracing::warn!(sink = self.state.name, "a sink cannot keep up and misses events");
         self.sink.close();
         self.flush();
         let left = lock(&self.shared.ring).detach(self.state.reader);
         self.shared.let_go(left);
+        let wait_ms = lock(&self.state.feed).back_off_ms();
+        self.wait(wait_ms);
         loop {
             match (self.open)() {
                 Ok(sink) => {

@@ -8,6 +8,7 @@ use super::Weir;
 use crate::compile;
 use crate::config::{self, Pipeline};
 use crate::flow::SinkSpec;
+use crate::telemetry::log;
 
 /// A pipeline file that is looked at once a second.
 pub struct Watch {
@@ -51,7 +52,9 @@ impl Weir {
         };
         match refused {
             Ok(()) => tracing::info!("the pipeline was reloaded"),
-            Err(why) => tracing::error!("the pipeline was not reloaded, the old one goes on:\n{why}"),
+            Err(why) => {
+                tracing::error!(target: log::ANSWER, "the pipeline was not reloaded, the old one goes on:\n{why}");
+            }
         }
     }
 
@@ -59,6 +62,7 @@ impl Weir {
         let difference = config::difference(&self.pipeline, &next).map_err(|error| error.to_string())?;
         let opened: Vec<&String> = difference.sinks_added.iter().chain(&difference.sinks_changed).collect();
         let before = self.flow.plan();
+        let listened = self.ready().listeners;
         let mut specs = Vec::new();
         for sink in next.sinks.iter().filter(|sink| opened.contains(&&sink.name)) {
             let spec = self.told.lock().unwrap_or_else(PoisonError::into_inner).open(sink);
@@ -76,6 +80,11 @@ impl Weir {
         let closed = [difference.sinks_changed, difference.sinks_removed].concat();
         self.swap(plan, specs, &closed)?;
         self.pipeline = next;
+        for (name, address) in self.ready().listeners {
+            if listened.get(&name) != Some(&address) {
+                super::tell_listener(&name, address);
+            }
+        }
         Ok(())
     }
 
