@@ -34,7 +34,7 @@ fn address_in_log(weir: &Weir, name: &str) -> Option<SocketAddr> {
 #[test]
 fn listeners_and_sinks_come_change_and_go() {
     let first = listener("first", "tcp", "");
-    let mut weir = Weir::start(&pipeline(&[first.clone()], &[FILES]));
+    let mut weir = Weir::start(&pipeline(std::slice::from_ref(&first), &[FILES]));
     let mut sender = TcpStream::connect(weir.address("first")).unwrap();
     let mut say = |text: &str| sender.write_all(drained(text).as_bytes()).unwrap();
     say("one");
