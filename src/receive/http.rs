@@ -339,3 +339,6 @@ fn say(status: StatusCode, reason: String) -> Answer {
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     answer
 }
+
+#[cfg(test)]
+mod tests;
