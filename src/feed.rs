@@ -138,12 +138,9 @@ impl Feed {
         !self.pending.is_empty()
     }
 
-    /// Notes that `rows` are offered once more, and with them what was refused.
+    /// Notes that `rows` are offered once more. A sink remembers what it has refused, and does not say so twice.
     pub fn resend(&mut self, rows: u64) {
         self.books.resent += rows;
-        for pending in &mut self.pending {
-            pending.refused.clear();
-        }
     }
 
     /// How long to wait after a failure, milliseconds: 100 doubled each time, 5 s at most.
