@@ -322,7 +322,7 @@ fn requests_that_are_none_are_refused_and_the_next_is_served() {
 
 #[test]
 fn strange_messages_are_events_with_flags() {
-    let weir = Weir::start(&pipeline(&[listener("in", "tcp", "")], &[FILES]));
+    let weir = Weir::start(&pipeline(&[listener("in", "tcp", ""), listener("later", "tcp", "")], &[FILES]));
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(1000), "]".repeat(1000));
     let wide: Vec<String> = (0..3000).map(|n| format!("\"f{n}\":{n}")).collect();
     let wide = format!("{{{}}}", wide.join(","));
@@ -347,9 +347,9 @@ fn strange_messages_are_events_with_flags() {
     pour(&weir, "in", stream.as_bytes());
     let mut invalid = b"60 <190>1 2026-11-22T09:51:24Z host app web.1 - ".to_vec();
     invalid.resize(63, 0xff);
-    pour(&weir, "in", &invalid);
+    pour(&weir, "later", &invalid);
     let ended = weir.stop();
-    assert_eq!(taken(ended.clean(), "in"), (table.len() as u64 + 1, 0));
+    assert_eq!(taken(ended.clean(), "in"), (table.len() as u64, 0));
     let all = events(&ended.dir.path().join("out"));
     let flags = |event: &Value| -> Vec<String> {
         event["flags"].as_array().into_iter().flatten().map(|flag| flag.as_str().unwrap().to_string()).collect()
@@ -443,7 +443,10 @@ fn a_missing_folder_is_made_or_the_error_names_the_sink() {
     ended.clean();
     assert_eq!(messages(ended.dir.path()), ["two"]);
 
-    let (code, said) = start_in_vain("listeners: []\nsinks:\n  - {name: events, kind: file, root: pipeline.yaml/x, path: a.ndjson}\n");
+    let (code, said) = start_in_vain(&pipeline(
+        &[listener("in", "tcp", "")],
+        &["{name: events, kind: file, root: pipeline.yaml/x, path: a.ndjson}"],
+    ));
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("sink `events`") && said.contains("hint: "), "{said}");
 }
@@ -470,7 +473,8 @@ fn a_port_taken_is_an_error_that_names_the_listener() {
         assert!(said.contains("listener `mine`") && said.contains(&address.to_string()), "{said}");
         assert!(said.contains("hint: ") && !said.contains("panicked"), "{said}");
     }
-    let observe = format!("weir: pipeline/v1\nobserve: {}\nadmin: 127.0.0.1:0\nlisteners: []\n", addresses[0]);
+    let listeners = pipeline(&[listener("other", "tcp", "")], &["{name: none, kind: blackhole}"]);
+    let observe = format!("weir: pipeline/v1\nobserve: {}\nadmin: 127.0.0.1:0\n{listeners}", addresses[0]);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("pipeline.yaml");
     std::fs::write(&path, observe).unwrap();
