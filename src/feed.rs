@@ -138,7 +138,7 @@ impl Feed {
         !self.pending.is_empty()
     }
 
-    /// Notes that `rows` are offered once more.
+    /// Notes that `rows` are offered once more. A sink remembers what it has refused, and does not say so twice.
     pub fn resend(&mut self, rows: u64) {
         self.books.resent += rows;
     }

@@ -183,7 +183,9 @@ impl Delivery<'_> {
                     return;
                 }
                 Err(SinkError::Busy) => {
-                    self.flush();
+                    if !self.flush() {
+                        return;
+                    }
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 Err(SinkError::Lost(error)) => {
@@ -199,8 +201,9 @@ impl Delivery<'_> {
         }
     }
 
-    /// Asks for the mark, enters what is safe and lets go of it.
-    fn flush(&mut self) {
+    /// Asks for the mark, enters what is safe and lets go of it. Returns whether the sink goes on from where it is;
+    /// else it starts again behind the mark.
+    fn flush(&mut self) -> bool {
         let mark = self.sink.flush(&mut self.refused);
         let mut feed = lock(&self.state.feed);
         for refusal in self.refused.drain(..) {
@@ -212,13 +215,15 @@ impl Delivery<'_> {
                 feed.mark(mark);
                 drop(feed);
                 self.shared.release(self.state.reader, mark);
+                true
             }
             Err(SinkError::Lost(error)) => {
                 drop(feed);
                 self.fail(&error);
                 self.rewind(Number::MAX);
+                false
             }
-            Ok(_) | Err(SinkError::Busy) => {}
+            Ok(_) | Err(SinkError::Busy) => true,
         }
     }
 

@@ -185,7 +185,7 @@ impl Session {
         let prepared = match head.uri.path() {
             "/ingest" => match self.ingest(&read, gathered, origin) {
                 Ok(prepared) => prepared,
-                Err(refusal) => return Ok(refusal),
+                Err(refusal) => return Ok(*refusal),
             },
             _ => self.drain(&read, gathered, origin(Form::Syslog)),
         };
@@ -220,28 +220,30 @@ impl Session {
         head: &Head,
         body: Gathered,
         origin: impl Fn(Form) -> Arc<Origin>,
-    ) -> Result<Prepared, Answer> {
+    ) -> Result<Prepared, Box<Answer>> {
         let cap = self.place.rules.listener.limits.body_bytes;
         match body.fault {
             None => {}
             Some(Fault::TooLarge) => {
                 let reason =
                     format!("the body is too large\nhint: `limits.body_bytes` of the listener allows {cap}");
-                return Err(say(StatusCode::PAYLOAD_TOO_LARGE, reason));
+                return Err(Box::new(say(StatusCode::PAYLOAD_TOO_LARGE, reason)));
             }
             Some(Fault::BrokenGzip) => {
-                return Err(say(StatusCode::BAD_REQUEST, "the body is not gzip".into()));
+                return Err(Box::new(say(StatusCode::BAD_REQUEST, "the body is not gzip".into())));
             }
             Some(Fault::UnknownCoding) => {
                 let reason = "the content coding is not known\nhint: gzip, or none";
-                return Err(say(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason.into()));
+                return Err(Box::new(say(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason.into())));
             }
         }
         let records = ingest::records(&head.content_type, &body.bytes, self.place.rules.frame_bytes);
-        let (form, pieces) = records.map_err(|refusal| match refusal {
-            ingest::Refusal::Malformed(reason) => say(StatusCode::BAD_REQUEST, reason),
-            ingest::Refusal::TooLarge(reason) => say(StatusCode::PAYLOAD_TOO_LARGE, reason),
-            ingest::Refusal::Unsupported(reason) => say(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason),
+        let (form, pieces) = records.map_err(|refusal| {
+            Box::new(match refusal {
+                ingest::Refusal::Malformed(reason) => say(StatusCode::BAD_REQUEST, reason),
+                ingest::Refusal::TooLarge(reason) => say(StatusCode::PAYLOAD_TOO_LARGE, reason),
+                ingest::Refusal::Unsupported(reason) => say(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason),
+            })
         })?;
         let bytes = body.len();
         let post = Post { origin: origin(form), body: body.bytes, pieces, frame_id: None, lead_loss: None };
@@ -337,3 +339,6 @@ fn say(status: StatusCode, reason: String) -> Answer {
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     answer
 }
+
+#[cfg(test)]
+mod tests;

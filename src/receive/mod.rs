@@ -266,8 +266,4 @@ fn hint(error: &io::Error) -> &'static str {
 }
 
 #[cfg(test)]
-mod http_tests;
-#[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tls_tests;

@@ -265,7 +265,8 @@ pub fn figure(books: &Value, path: &str) -> u64 {
 /// Asserts that the books say that they close, and that they do: the sums are made again here.
 #[track_caller]
 pub fn assert_closed(books: &Value) {
-    let all = |of: &Value| -> u64 { of.as_object().into_iter().flatten().filter_map(|(_, n)| n.as_u64()).sum() };
+    let all =
+        |of: &Value| -> u64 { of.as_object().into_iter().flatten().filter_map(|(_, n)| n.as_u64()).sum() };
     assert_eq!(books["closed"], true, "{books:#}");
     for (name, listener) in books["listeners"].as_object().expect("listeners") {
         let parts = figure(listener, "/admitted") + figure(listener, "/duplicate") + all(&listener["shed"]);

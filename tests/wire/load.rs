@@ -71,7 +71,8 @@ fn over_udp_what_is_missing_is_what_the_kernel_dropped() {
     let books = ended.clean();
     let received = figure(books, "/listeners/udp/received");
     assert!(received > summary.events / 2, "{books:#}");
-    let report = check(ended.dir.path(), &[&summary.record], check::Options { loss: true, ..Default::default() });
+    let report =
+        check(ended.dir.path(), &[&summary.record], check::Options { loss: true, ..Default::default() });
     assert!(report.clean(), "{}", report.text());
     assert_eq!((report.matched, report.forgiven), (received, summary.events - received));
 }

@@ -110,7 +110,10 @@ fn a_listener_that_never_sheds_loses_nothing() {
 #[test]
 fn a_drop_sink_that_cannot_keep_up_misses_events_and_stops_nobody() {
     let screen = "{name: screen, kind: stdout, when_full: drop}";
-    let text = format!("slots: 8\n{}", pipeline(&[listener("syslog", "tcp", ", shed_after: never")], &[screen, FILES]));
+    let text = format!(
+        "slots: 8\n{}",
+        pipeline(&[listener("syslog", "tcp", ", shed_after: never")], &[screen, FILES])
+    );
     let (mut weir, mut out) = Weir::start_piped(&text);
     let options = Options { events_max: Some(PLENTY), connections: 4, ..load(&weir, "tcp", "syslog") };
     let summary = send(&options);
@@ -130,7 +133,8 @@ fn a_drop_sink_that_cannot_keep_up_misses_events_and_stops_nobody() {
     assert_eq!(of("delivered") + of("dropped/when_full"), PLENTY);
     let text = reader.join().unwrap();
     // Rows of a batch that was given up half-way count as missed, although some were written.
-    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a whole line"));
+    let lines =
+        text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a whole line"));
     let ids: BTreeSet<String> = lines.map(|event| event["id"].to_string()).collect();
     assert_eq!(ids.len(), text.lines().count(), "each once");
     assert!(ids.len() as u64 >= of("delivered"), "{books:#}");

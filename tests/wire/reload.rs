@@ -34,7 +34,7 @@ fn address_in_log(weir: &Weir, name: &str) -> Option<SocketAddr> {
 #[test]
 fn listeners_and_sinks_come_change_and_go() {
     let first = listener("first", "tcp", "");
-    let mut weir = Weir::start(&pipeline(&[first.clone()], &[FILES]));
+    let mut weir = Weir::start(&pipeline(std::slice::from_ref(&first), &[FILES]));
     let mut sender = TcpStream::connect(weir.address("first")).unwrap();
     let mut say = |text: &str| sender.write_all(drained(text).as_bytes()).unwrap();
     say("one");
@@ -54,9 +54,7 @@ fn listeners_and_sinks_come_change_and_go() {
     let elsewhere = more.replace("root: more", "root: elsewhere");
     reload(&mut weir, &pipeline(&[changed.clone(), listener("second", "tcp", "")], &[&elsewhere]), DONE);
     say("four");
-    weir.wait_for("the event elsewhere", |weir| {
-        (events(&weir.path("elsewhere")).len() == 1).then_some(())
-    });
+    weir.wait_for("the event elsewhere", |weir| (events(&weir.path("elsewhere")).len() == 1).then_some(()));
 
     // The second listener gone: nobody listens there, the first goes on.
     reload(&mut weir, &pipeline(&[changed], &[&elsewhere]), DONE);
@@ -85,9 +83,7 @@ fn a_changed_file_is_taken_by_itself() {
     let mut sender = TcpStream::connect(weir.address("syslog")).unwrap();
     sender.write_all(drained("hello").as_bytes()).unwrap();
     drop(sender);
-    weir.wait_for("the event elsewhere", |weir| {
-        (events(&weir.path("elsewhere")).len() == 1).then_some(())
-    });
+    weir.wait_for("the event elsewhere", |weir| (events(&weir.path("elsewhere")).len() == 1).then_some(()));
     weir.stop().clean();
 }
 
@@ -98,7 +94,10 @@ fn a_broken_file_is_refused_with_its_errors_and_the_old_one_goes_on() {
     let table = [
         (good.replace("kind: tcp", "kind: tpc"), "`tpc`"),
         (good.replace("sinks:", "sinkz:"), "unknown key `sinkz`"),
-        (good.replace("listeners:\n", "listeners:\n  - {name: other, kind: tcp, bind: \"192.0.2.1:0\"}\n"), "listener `other`"),
+        (
+            good.replace("listeners:\n", "listeners:\n  - {name: other, kind: tcp, bind: \"192.0.2.1:0\"}\n"),
+            "listener `other`",
+        ),
         (good.replace("root: out", "root: /proc/weir"), "sink `events`"),
         (format!("threads: 7\n{good}"), "a change to `threads` needs a restart"),
     ];

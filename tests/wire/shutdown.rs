@@ -73,7 +73,8 @@ fn over_http_an_end_in_the_middle_loses_and_doubles_nothing() {
 #[test]
 fn over_tcp_what_an_end_in_the_middle_loses_is_the_end_of_each_connection() {
     let (summary, first, second) = interrupted("tcp", "tcp", 6);
-    let received: u64 = [&first, &second].iter().map(|ended| figure(ended.clean(), "/listeners/in/received")).sum();
+    let received: u64 =
+        [&first, &second].iter().map(|ended| figure(ended.clean(), "/listeners/in/received")).sum();
     let options = check::Options { suffix_loss: true, ..Default::default() };
     let report = check(second.dir.path(), &[&summary.record], options);
     assert!(report.clean(), "{}", report.text());

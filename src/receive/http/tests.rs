@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::tests::{Bench, FRAME, frame, listener, read_to_end, wait_until};
 use crate::config::{ListenerKind, Secret, Text};
 use crate::limits;
+use crate::receive::tests::{Bench, FRAME, frame, listener, read_to_end, wait_until};
 
 const LOGPLEX: &str = "Content-Type: application/logplex-1\r\n";
 

@@ -11,9 +11,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{CipherSuite, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use super::tests::{Bench, FRAME, frame, listener, read_to_end, wait_until};
 use crate::config::{self, ListenerKind, Text, Tls, TlsMode};
 use crate::limits;
+use crate::receive::tests::{Bench, FRAME, frame, listener, read_to_end, wait_until};
 
 /// An authority, with files of a server's certificate.
 struct Authority {
