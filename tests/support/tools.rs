@@ -74,3 +74,14 @@ pub fn certificate(dir: &Path, name: &str, algorithm: &'static rcgen::SignatureA
     fs::write(dir.join(format!("{name}.pem")), certificate.pem()).unwrap();
     fs::write(dir.join(format!("{name}.key")), key.serialize_pem()).unwrap();
 }
+
+/// The same with an RSA key, which rcgen cannot make.
+pub fn rsa_certificate(openssl: &Path, dir: &Path, name: &str) {
+    let mut command = Command::new(openssl);
+    command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
+    command.args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]);
+    command.arg("-out").arg(dir.join(format!("{name}.pem")));
+    command.arg("-keyout").arg(dir.join(format!("{name}.key")));
+    let (well, said) = output(&mut command, b"");
+    assert!(well, "{said}");
+}

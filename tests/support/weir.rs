@@ -174,11 +174,12 @@ impl Weir {
     pub fn wait_for<T>(&mut self, what: &str, mut look: impl FnMut(&mut Weir) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(found) = look(self) {
-                return found;
-            }
+            // First: a look at one that has ended would fail with less to say.
             if let Some(status) = self.child.try_wait().expect("a child of ours") {
                 panic!("weir ended with {status} before {what} came:\n{}", self.stderr());
+            }
+            if let Some(found) = look(self) {
+                return found;
             }
             assert!(Instant::now() < deadline, "waited in vain for {what}:\n{}", self.stderr());
             std::thread::sleep(POLL);
