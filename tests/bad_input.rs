@@ -4,15 +4,15 @@
 //! |---|---|---|
 //! | stream cut anywhere | `a_stream_cut_anywhere…` | `frame.rs`, `parse/check.rs` |
 //! | length 0, leading zero, too long, not a number; garbage between frames | `what_is_no_frame…` | `frame.rs` |
-//! | a body shorter or longer than its counts | `a_body_that_is_not_what_it_counts…` | `receive/http_tests.rs` |
+//! | a body shorter or longer than its counts | `a_body_that_is_not_what_it_counts…` | `receive/http/tests.rs` |
 //! | 10,000-byte lines | `long_lines…` | `cases.rs` |
 //! | a million tiny frames | `a_million_tiny_frames…` | |
 //! | slow senders | `slow_heads_and_bodies…` | `wire/load.rs`, `receive/tests.rs` |
 //! | 1,000 connections with half a frame | `half_frames…` | `receive/tests.rs` |
 //! | connections beyond the limit | | `wire/pressure.rs`, `receive/tests.rs` |
-//! | TLS garbage | `garbage_where_tls_is_due…` | `receive/tls_tests.rs` |
-//! | gzip bombs | `a_gzip_bomb…` | `receive/http_tests.rs` |
-//! | requests that hyper must refuse | `requests_that_are_none…` | `receive/http_tests.rs` |
+//! | TLS garbage | `garbage_where_tls_is_due…` | `receive/tls/tests.rs` |
+//! | gzip bombs | `a_gzip_bomb…` | `receive/http/tests.rs` |
+//! | requests that hyper must refuse | `requests_that_are_none…` | `receive/http/tests.rs` |
 //! | invalid times, huge field counts, JSON 1,000 levels deep | `strange_messages…` | `parse/json.rs`, `parse/time.rs` |
 //! | path template tricks | `no_name_leaves_the_folder` | `deliver/path.rs` |
 //! | disk full | `a_full_disk…` | `deliver/file.rs` |
