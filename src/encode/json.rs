@@ -3,6 +3,7 @@
 //! Always valid JSON in valid UTF-8, without a line break but the one that ends it. Text is replaced as
 //! `String::from_utf8_lossy` does, value by value, and escaped no more than JSON demands.
 
+use core::net::IpAddr;
 use std::io::Write;
 
 use super::Written;
@@ -26,7 +27,7 @@ pub fn write(event: &Written, out: &mut Vec<u8>) {
         (Some(name), _) => object.text("peer", name.as_bytes()),
         (None, Some(peer)) => {
             object.key("peer");
-            write!(object.out, "\"{}\"", peer.to_canonical()).expect("a Vec takes all bytes");
+            address(peer.to_canonical(), object.out);
         }
         (None, None) => {}
     }
@@ -48,6 +49,20 @@ pub fn write(event: &Written, out: &mut Vec<u8>) {
     object.text("message", event.text(row.message));
     object.close();
     out.push(b'\n');
+}
+
+/// Appends an address in quotes.
+fn address(address: IpAddr, out: &mut Vec<u8>) {
+    match address {
+        IpAddr::V4(v4) => {
+            for (index, octet) in v4.octets().into_iter().enumerate() {
+                out.push(if index == 0 { b'"' } else { b'.' });
+                super::number(octet as u64, out);
+            }
+        }
+        IpAddr::V6(v6) => write!(out, "\"{v6}").expect("a Vec takes all bytes"),
+    }
+    out.push(b'"');
 }
 
 /// What the pipeline says of the drain and what the request says, by name; the pipeline's own win.
@@ -188,6 +203,7 @@ impl<'o> Object<'o> {
     /// Appends a name of ours: ASCII that needs no escape. Its value must follow.
     fn key(&mut self, name: &str) {
         self.comma();
+        self.out.reserve(name.len() + 3);
         self.out.push(b'"');
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
@@ -317,8 +333,6 @@ fn escaped_str(valid: &str, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use core::net::IpAddr;
-
     use proptest::prelude::*;
     use serde_json::{Value as Json, json};
 
