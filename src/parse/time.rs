@@ -100,7 +100,14 @@ impl Civil {
 /// The number that `len` digits at `at` write.
 fn digits(text: &[u8], at: usize, len: usize) -> Option<i64> {
     let digits = text.get(at..at + len)?;
-    digits.iter().try_fold(0, |n, digit| digit.is_ascii_digit().then(|| n * 10 + (digit - b'0') as i64))
+    // Without a branch a digit: what is none shows in `bad`.
+    let (mut n, mut bad) = (0u32, false);
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        bad |= digit > 9;
+        n = n.wrapping_mul(10).wrapping_add(digit as u32);
+    }
+    (!bad).then_some(n as i64)
 }
 
 /// The number of two digits at `at`, with `before` in front of them.
