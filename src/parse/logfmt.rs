@@ -235,7 +235,7 @@ pub(super) fn number_after(text: Text, word: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse::check::read;
+    use crate::parse::tests::read;
 
     #[test]
     fn addon_metrics() {
