@@ -223,7 +223,8 @@ fn parsed(
     let kind = heroku::kind(of(envelope.source), of(envelope.process), plain.bytes);
     let shown =
         [envelope.hostname, envelope.source, envelope.process, envelope.msgid, envelope.sd, message.span];
-    let valid = core::str::from_utf8(of(frame)).is_ok()
+    let valid = of(frame).is_ascii()
+        || core::str::from_utf8(of(frame)).is_ok()
         || shown.iter().all(|span| core::str::from_utf8(of(*span)).is_ok());
     let mut flags = envelope.flags;
     if !valid {
