@@ -86,8 +86,9 @@ fn compiled(listener: &config::Listener) -> Listener {
 
 /// The listener of a replay: the rules of the pipeline's first, or the default ones.
 pub fn replay_listener(pipeline: &Pipeline) -> Listener {
-    let first = pipeline.listeners.iter().find(|listener| listener.enabled);
-    let mut listener = compiled(first.expect("a pipeline has an enabled listener"));
+    let default = Pipeline::default();
+    let first = pipeline.listeners.iter().chain(&default.listeners).find(|listener| listener.enabled);
+    let mut listener = compiled(first.expect("the default pipeline has an enabled listener"));
     (listener.name, listener.count_only) = ("replay".into(), false);
     listener
 }

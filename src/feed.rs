@@ -138,7 +138,7 @@ impl Feed {
         !self.pending.is_empty()
     }
 
-    /// Notes that `rows` are offered once more.
+    /// Notes that `rows` are offered once more. A sink remembers what it has refused, and does not say so twice.
     pub fn resend(&mut self, rows: u64) {
         self.books.resent += rows;
     }
@@ -149,14 +149,16 @@ impl Feed {
         (50u64 << self.failures).min(5000)
     }
 
-    /// Whether a `drop` sink that holds `held` of `slots` has done so for too long and is to be detached.
-    pub fn is_to_detach(&mut self, held: u64, slots: u64, now_us: i64) -> bool {
+    /// Whether a `drop` sink that holds `held` of `slots`, of which `free` are left, has done so for too long and is to be
+    /// detached: sooner if none is left, since then every listener waits for it.
+    pub fn is_to_detach(&mut self, held: u64, slots: u64, free: u64, now_us: i64) -> bool {
         if self.when_full == WhenFull::Block || held * 2 <= slots {
             self.over_half_us = None;
             return false;
         }
         let since = *self.over_half_us.get_or_insert(now_us);
-        now_us - since >= limits::DETACH_AFTER_MS * 1000
+        let after_ms = if free == 0 { limits::DETACH_DRY_MS } else { limits::DETACH_AFTER_MS };
+        now_us - since >= after_ms * 1000
     }
 
     /// Enters what a detached sink missed up to `mark`, what was pending included.
@@ -194,18 +196,20 @@ mod tests {
     }
 
     #[test]
-    fn a_drop_sink_is_detached_after_two_seconds_over_half() {
+    fn a_drop_sink_is_detached_after_two_seconds_over_half_or_sooner_if_all_wait_for_it() {
         let mut feed = Feed::new(WhenFull::Drop, 0);
-        assert!(!feed.is_to_detach(9, 16, 0));
-        assert!(!feed.is_to_detach(9, 16, 1_999_999));
-        assert!(feed.is_to_detach(9, 16, 2_000_000));
-        assert!(!feed.is_to_detach(8, 16, 2_000_001));
-        assert!(!feed.is_to_detach(9, 16, 2_000_002));
+        assert!(!feed.is_to_detach(9, 16, 1, 0));
+        assert!(!feed.is_to_detach(9, 16, 1, 1_999_999));
+        assert!(feed.is_to_detach(9, 16, 1, 2_000_000));
+        assert!(!feed.is_to_detach(8, 16, 1, 2_000_001));
+        assert!(!feed.is_to_detach(9, 16, 0, 2_000_002));
+        assert!(!feed.is_to_detach(9, 16, 1, 2_200_002));
+        assert!(feed.is_to_detach(9, 16, 0, 2_200_002));
         feed.take(1, share(3, 1));
         feed.miss(&share(7, 1), 5, reason::WHEN_FULL);
         assert_eq!(feed.books.dropped, BTreeMap::from([("no_match", 1), ("when_full", 7)]));
         assert!(feed.books.balance() && feed.books.mark == 5);
-        assert!(!Feed::new(WhenFull::Block, 0).is_to_detach(16, 16, i64::MAX));
+        assert!(!Feed::new(WhenFull::Block, 0).is_to_detach(16, 16, 0, i64::MAX));
     }
 
     #[test]

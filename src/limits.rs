@@ -58,6 +58,8 @@ pub const DEDUPE_ENTRIES: usize = 1_000_000;
 pub const DEDUPE_S: i64 = 120;
 /// Bytes of a Frame-Id that is believed; Logplex sends 32 hex digits. A longer one is no Frame-Id.
 pub const FRAME_ID_BYTES: usize = 64;
+/// Slots that one body takes as long as its frames are not tiny; a body of more frames fills its batches by bytes alone.
+pub const POST_SLOTS: usize = 64;
 /// Labels of one request's query string.
 pub const LABELS: usize = 16;
 /// Bytes of one label's name or value.
@@ -78,6 +80,8 @@ pub const DRAIN_SERIES: usize = 1000;
 pub const TALLY_MS: i64 = 100;
 /// How long a `drop` sink may hold over half the slots before it is detached.
 pub const DETACH_AFTER_MS: i64 = 2000;
+/// The same while no slot is left: well before `SHED_AFTER_MS`, so that no listener sheds for a sink that may miss events.
+pub const DETACH_DRY_MS: i64 = 200;
 /// From SIGTERM until what is left counts as dropped.
 pub const SHUTDOWN_S: u64 = 20;
 /// How long a half-closed syslog connection is read to its end.

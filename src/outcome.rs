@@ -92,6 +92,8 @@ pub struct Apart {
     pub bad_time: u64,
     pub invalid_utf8: u64,
     pub no_match: u64,
+    /// Frames that are neither RFC 5424 nor RFC 3164; for `--strict`, not in the books.
+    pub unparsed: u64,
 }
 
 impl Apart {
@@ -101,6 +103,7 @@ impl Apart {
         self.bad_time += other.bad_time;
         self.invalid_utf8 += other.invalid_utf8;
         self.no_match += other.no_match;
+        self.unparsed += other.unparsed;
     }
 }
 

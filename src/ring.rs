@@ -144,11 +144,13 @@ impl<E: Entry> Ring<E> {
         self.end_of(id) - self.reader(id).mark
     }
 
-    /// Moves the mark of a reader and returns the entries that nobody holds any longer.
+    /// Moves the mark of a reader and returns the entries that nobody holds any longer. The mark may pass what a rewound
+    /// reader has not taken again: a sink may have kept it, and what is safe is not offered once more.
     pub fn release(&mut self, id: ReaderId, mark: Number) -> Vec<E> {
+        debug_assert!(mark <= self.end_of(id));
         let reader = self.reader_mut(id);
-        debug_assert!(mark < reader.next);
         reader.mark = reader.mark.max(mark);
+        reader.next = reader.next.max(reader.mark + 1);
         self.sweep()
     }
 
@@ -271,6 +273,20 @@ mod tests {
         assert_eq!(ring.release(stays, 2), [Item(1), Item(2)]);
         assert_eq!(ring.rejoin(ends), 1);
         assert!(ring.is_done(ends));
+    }
+
+    #[test]
+    fn what_became_safe_after_a_rewind_is_not_offered_again() {
+        let mut ring = Ring::default();
+        let reader = ring.attach();
+        for number in 1..=3 {
+            ring.put(number, Item(number));
+            ring.take(reader);
+        }
+        assert_eq!(ring.rewind(reader).count(), 3);
+        // A file sink that was full writes what it has kept as soon as there is room.
+        assert_eq!(ring.release(reader, 2), [Item(1), Item(2)]);
+        assert_eq!(ring.take(reader), Some(&Item(3)));
     }
 
     #[test]

@@ -224,6 +224,7 @@ fn count_flags(event: &Event, apart: &mut Apart) {
     apart.truncated += u64::from(event.flags.has(Flags::TRUNCATED));
     apart.bad_time += u64::from(event.flags.has(Flags::BAD_TIME));
     apart.invalid_utf8 += u64::from(event.flags.has(Flags::INVALID_UTF8));
+    apart.unparsed += u64::from(event.flags.has(Flags::UNPARSED));
 }
 
 /// Adds the event to the statistics; returns how many messages it reports lost that were not told before.

@@ -8,34 +8,26 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use support::kafka::{Broker, Message};
 use weir::batch::Number;
-use weir::config::{KafkaKey, KafkaSink, Secret, Sink as Config, SinkKind, Template, Text, WhenFull};
+use weir::config::{self, Surroundings};
 use weir::deliver::{self, Readings, Refusal, Sink, SinkError};
 use weir::event::KindId;
 use weir::outcome::{Parcel, Row, Word};
-use weir::plan::Format;
 
 const PATIENCE: Duration = Duration::from_secs(180);
 const DRAINS: usize = 40;
 
 fn open(broker: &Broker, topic: &str, options: &[(&str, &str)]) -> (Box<dyn Sink>, Readings) {
-    let kafka = KafkaSink {
-        brokers: vec![Text::plain(broker.address())],
-        topic: Template::topic(&Text::plain(topic)).expect("a topic"),
-        key: KafkaKey::Drain,
-        headers: Vec::new(),
-        events_per_message: 1,
-        options: options.iter().map(|(key, value)| (key.to_string(), Secret::new(*value))).collect(),
-        sasl: None,
-        tls: None,
-        dead_letters: Text::plain("dead-letters.ndjson"),
-    };
-    let config = Config {
-        name: "kafka".into(),
-        format: Format::Ndjson,
-        when_full: WhenFull::Block,
-        kind: SinkKind::Kafka(Box::new(kafka)),
-    };
-    let opened = deliver::open(&config, &["other", "app"]).expect("a sink");
+    let options: Vec<String> = options.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+    let text = format!(
+        "weir: pipeline/v1\nlisteners: [{{name: tcp, kind: tcp, bind: \"127.0.0.1:0\"}}]\nsinks:\n  - {{name: kafka, \
+         kind: kafka, brokers: [\"{}\"], topic: \"{topic}\", key: drain, options: {{{}}}}}\n",
+        broker.address(),
+        options.join(", ")
+    );
+    let around = Surroundings { variable: &|_| None, file: &|_| Ok(()) };
+    let pipeline =
+        config::read_pipeline("test.yaml", &text, &around).unwrap_or_else(|problems| panic!("{problems}"));
+    let opened = deliver::open(&pipeline.sinks[0], &["other", "app"]).expect("a sink");
     (opened.sink, opened.readings)
 }
 
@@ -64,7 +56,7 @@ fn parcel(number: Number, rows: &[(String, String)]) -> Arc<Parcel> {
 
 /// Parcels `1..=numbers`, runs of seven rows of one drain as connections bring them.
 fn load(numbers: Number, rows: usize) -> Vec<Arc<Parcel>> {
-    let mut made = vec![0; DRAINS];
+    let mut made = [0; DRAINS];
     let mut all = Vec::new();
     for number in 1..=numbers {
         let mut texts = Vec::new();
@@ -231,7 +223,7 @@ fn a_small_limit_of_the_topic_is_kept_and_only_what_is_too_large_is_refused() {
     want.get_mut("d.1").expect("its rows").retain(|text| text.len() < 20_000);
     check(&broker.read("small"), &want);
 
-    // The limit shrinks while the sink runs: whole batches are refused, and their messages sent again alone.
+    // Batches over the limit, as when it shrinks while the sink runs: refused whole, their messages are sent again alone.
     let (mut sink, _) = open(&broker, "small", &[("compression.codec", "none"), ("batch.size", "500000")]);
     let more = load(6, 300);
     let run = deliver(&mut *sink, &more, |_| {});

@@ -401,12 +401,28 @@ fn machine_path(line: &str) -> Option<String> {
 fn read_sources(root: &Path, dir: &Path, out: &mut Vec<Source>) {
     walk(dir, &mut |path| {
         let relative = relative(root, path);
-        // A module that is only compiled for tests lies in a file of that name.
-        if path.extension().is_some_and(|e| e == "rs") && path.file_name().is_some_and(|n| n != "tests.rs") {
+        if path.extension().is_some_and(|e| e == "rs") {
             let text = fs::read_to_string(path).unwrap_or_else(|e| panic!("{relative}: {e}"));
             out.push(Source::new(&relative, &text));
         }
     });
+    let for_tests: Vec<String> =
+        out.iter().flat_map(|source| test_modules(&source.path, &source.text)).collect();
+    out.retain(|source| !for_tests.contains(&source.path));
+}
+
+/// The files of modules that a file declares for tests only.
+fn test_modules(path: &str, text: &str) -> Vec<String> {
+    let (folder, name) = path.rsplit_once('/').expect("a file in a folder");
+    let inside = match name {
+        "mod.rs" | "lib.rs" | "main.rs" => folder.to_string(),
+        _ => format!("{folder}/{}", name.trim_end_matches(".rs")),
+    };
+    let declared = text.split("#[cfg(test)]\n").skip(1).filter_map(|rest| {
+        let (name, _) = rest.lines().next()?.strip_prefix("mod ")?.split_once(';')?;
+        Some(format!("{inside}/{name}.rs"))
+    });
+    declared.collect()
 }
 
 fn relative(root: &Path, path: &Path) -> String {

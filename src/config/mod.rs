@@ -70,7 +70,7 @@ pub struct Pipeline {
     pub slots: usize,
     /// Bytes of encoded events in flight above which no slot is given.
     pub parcel_bytes: usize,
-    /// In the order of the file, the disabled ones too; at least one is enabled, and names are unique.
+    /// In the order of the file, the disabled ones too; names are unique. Empty only where the key is absent, for `replay`.
     pub listeners: Vec<Listener>,
     /// By drain token.
     pub drains: BTreeMap<String, Drain>,
@@ -228,6 +228,9 @@ impl Pipeline {
         }
         for sink in &self.sinks {
             out.push_str(&format!("  sink {}: {}\n", sink.name, sink.kind.as_str()));
+        }
+        if self.listeners.is_empty() {
+            out.push_str("  no listeners: for `weir replay` only\n");
         }
         if self.sinks.is_empty() {
             out.push_str("  no sinks: events are only counted\n");

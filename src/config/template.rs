@@ -77,7 +77,7 @@ impl Template {
     }
 
     /// Parses the name of a Kafka topic.
-    pub(crate) fn topic(source: &Text) -> Result<Template, Refused> {
+    pub fn topic(source: &Text) -> Result<Template, Refused> {
         let template = Template::split(source)?;
         let example = || "example: `weir.{kind}`".to_string();
         //= https://kafka.apache.org/documentation/#topicconfigs: letters, digits, `.`, `_` and `-`, at most 249.

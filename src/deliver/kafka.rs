@@ -200,8 +200,7 @@ impl Kafka {
     /// Serves delivery reports until there are none.
     fn poll(&mut self) {
         let mut reports = std::mem::take(&mut self.reports);
-        loop {
-            let Some(producer) = &self.producer else { break };
+        while let Some(producer) = &self.producer {
             producer.poll(Duration::ZERO);
             producer.context().take(&mut reports);
             if reports.is_empty() {

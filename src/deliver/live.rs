@@ -135,14 +135,9 @@ impl Live {
         if !meta.is_file() {
             return Err(root.failed(&path, io::Error::other("is no regular file")));
         }
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => {
-                return Err(
-                    root.failed(&path, io::Error::other("is being written by another sink or process"))
-                );
-            }
-            // Some file systems know no locks.
-            Ok(()) | Err(_) => {}
+        // Some file systems know no locks: only this error tells of another writer.
+        if let Err(Errno::WOULDBLOCK) = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            return Err(root.failed(&path, io::Error::other("is being written by another sink or process")));
         }
         let len = whole_len(&file, meta.len(), compress).map_err(|error| root.failed(&path, error))?;
         if len < meta.len() {

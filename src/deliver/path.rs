@@ -142,7 +142,8 @@ fn confine(path: &mut String) {
         .map(|segment| match segment {
             "." | ".." => "_".repeat(segment.len()),
             _ => {
-                let end = segment.floor_char_boundary(limits::NAME_BYTES);
+                let most = segment.len().min(limits::NAME_BYTES);
+                let end = (0..=most).rev().find(|at| segment.is_char_boundary(*at)).unwrap_or(0);
                 segment[..end].to_string()
             }
         })

@@ -6,7 +6,7 @@
 use std::io::Write;
 
 use super::Written;
-use crate::event::{FACILITIES, Flags, Value};
+use crate::event::{FACILITIES, Flags, Name, Value};
 use crate::limits::SD_NAMES;
 use crate::parse::{heroku, sd, time};
 
@@ -25,7 +25,7 @@ pub fn write(event: &Written, out: &mut Vec<u8>) {
     match (&origin.peer_name, origin.peer) {
         (Some(name), _) => object.text("peer", name.as_bytes()),
         (None, Some(peer)) => {
-            object.key(b"peer");
+            object.key("peer");
             write!(object.out, "\"{}\"", peer.to_canonical()).expect("a Vec takes all bytes");
         }
         (None, None) => {}
@@ -60,7 +60,7 @@ fn labels(event: &Written, object: &mut Object) {
         later.min_by(|(a, _), (b, _)| a.cmp(b))
     };
     let Some(mut label) = next(None) else { return };
-    object.key(b"labels");
+    object.key("labels");
     let mut labels = Object::open(object.out);
     loop {
         labels.text(&label.0, label.1.as_bytes());
@@ -76,15 +76,15 @@ fn structured_data(data: &[u8], object: &mut Object) {
     if data.is_empty() {
         return;
     }
-    object.key(b"sd");
+    object.key("sd");
     let mut by_id = Object::open(object.out);
     let ids = Names::of(sd::elements(data).map(|element| element.id));
     for (_, element) in sd::elements(data).enumerate().filter(|(index, _)| ids.is_last(*index)) {
-        by_id.key(element.id);
+        by_id.sent_key(element.id);
         let mut params = Object::open(by_id.out);
         let names = Names::of(element.params.map(|(name, _)| name));
         for (_, (name, value)) in element.params.enumerate().filter(|(index, _)| names.is_last(*index)) {
-            params.key(name);
+            params.sent_key(name);
             params.out.push(b'"');
             for piece in sd::unescaped(value) {
                 escaped(piece, params.out);
@@ -125,16 +125,19 @@ fn flags(flags: Flags, object: &mut Object) {
     if flags.is_empty() {
         return;
     }
-    object.key(b"flags");
+    object.key("flags");
     let names = Flags::ALL.iter().filter(|(flag, _)| flags.has(*flag)).map(|(_, name)| name.as_bytes());
     array(names, object.out);
 }
 
 fn fields(event: &Written, object: &mut Object) {
-    object.key(b"fields");
+    object.key("fields");
     let mut fields = Object::open(object.out);
     for field in event.fields {
-        fields.key(event.name(field));
+        match field.name {
+            Name::Known(id) => fields.key(heroku::FIELDS[id.0 as usize]),
+            Name::Text(span) => fields.sent_key(event.text(span)),
+        }
         value(event, field.value, fields.out);
     }
     fields.close();
@@ -182,18 +185,30 @@ impl<'o> Object<'o> {
         self.out.push(b'}');
     }
 
-    /// Appends a name; its value must follow.
-    fn key(&mut self, name: &[u8]) {
-        // A value never ends in `{`, so that only the first name follows one.
-        if self.out.last() != Some(&b'{') {
-            self.out.push(b',');
-        }
+    /// Appends a name of ours: ASCII that needs no escape. Its value must follow.
+    fn key(&mut self, name: &str) {
+        self.comma();
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    /// Appends a name as it was sent; its value must follow.
+    fn sent_key(&mut self, name: &[u8]) {
+        self.comma();
         text(name, self.out);
         self.out.push(b':');
     }
 
+    fn comma(&mut self) {
+        // A value never ends in `{`, so that only the first name follows one.
+        if self.out.last() != Some(&b'{') {
+            self.out.push(b',');
+        }
+    }
+
     pub(super) fn text(&mut self, name: &str, value: &[u8]) {
-        self.key(name.as_bytes());
+        self.key(name);
         text(value, self.out);
     }
 
@@ -206,19 +221,19 @@ impl<'o> Object<'o> {
 
     /// Appends a text of ours: ASCII that needs no escape.
     pub(super) fn ascii(&mut self, name: &str, value: &[u8]) {
-        self.key(name.as_bytes());
+        self.key(name);
         self.out.push(b'"');
         self.out.extend_from_slice(value);
         self.out.push(b'"');
     }
 
     pub(super) fn int(&mut self, name: &str, value: u64) {
-        self.key(name.as_bytes());
+        self.key(name);
         super::number(value, self.out);
     }
 
     pub(super) fn signed(&mut self, name: &str, value: i64) {
-        self.key(name.as_bytes());
+        self.key(name);
         if value < 0 {
             self.out.push(b'-');
         }
@@ -255,21 +270,32 @@ fn escaped(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// How many bytes at the start are ASCII that stands for itself.
 fn plain_len(bytes: &[u8]) -> usize {
-    leading(bytes, |byte| !(b' '..0x80).contains(&byte) || matches!(byte, b'"' | b'\\'))
+    leading(bytes, |byte| is_escaped(byte) | (byte >= 0x80))
 }
 
-/// How many bytes come before the first that `is_special`; 16 at a time, which the compiler turns into vector code.
-fn leading(bytes: &[u8], is_special: impl Fn(u8) -> bool) -> usize {
-    let none = |chunk: &&[u8; 16]| !chunk.iter().fold(false, |any, byte| any | is_special(*byte));
-    let skipped = bytes.as_chunks().0.iter().take_while(none).count() * 16;
-    let rest = &bytes[skipped..];
-    skipped + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len())
+/// Whether JSON wants a byte escaped; without a branch, so that many can be looked at together.
+fn is_escaped(byte: u8) -> bool {
+    (byte < b' ') | (byte == b'"') | (byte == b'\\')
+}
+
+/// How many bytes come before the first that `is_special`.
+fn leading(bytes: &[u8], is_special: impl Fn(u8) -> bool + Copy) -> usize {
+    let mut at = clean::<16>(bytes, is_special);
+    at += clean::<4>(&bytes[at..], is_special);
+    let rest = &bytes[at..];
+    at + rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len())
+}
+
+/// The bytes before the first `N` of which one `is_special`; the compiler turns the look at `N` into vector code.
+fn clean<const N: usize>(bytes: &[u8], is_special: impl Fn(u8) -> bool) -> usize {
+    let clean = |chunk: &&[u8; N]| !chunk.iter().fold(false, |any, byte| any | is_special(*byte));
+    bytes.as_chunks().0.iter().take_while(clean).count() * N
 }
 
 fn escaped_str(valid: &str, out: &mut Vec<u8>) {
     let mut rest = valid.as_bytes();
     loop {
-        let len = leading(rest, |byte| byte < b' ' || matches!(byte, b'"' | b'\\'));
+        let len = leading(rest, is_escaped);
         out.extend_from_slice(&rest[..len]);
         let Some(&byte) = rest.get(len) else { return };
         rest = &rest[len + 1..];
@@ -299,7 +325,7 @@ mod tests {
     use super::super::tests::{event, origin, plan, run};
     use super::*;
     use crate::batch::{Identity, Origin};
-    use crate::event::{Event, Field, Name, Severity, Span, Texts};
+    use crate::event::{Event, Field, Severity, Span, Texts};
     use crate::plan::{Drain, Plan};
 
     /// What is written of an event over the texts of `batch`.

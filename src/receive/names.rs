@@ -19,8 +19,11 @@ const KEEP: Duration = Duration::from_secs(600);
 /// What is known of addresses.
 #[derive(Default)]
 pub struct Names {
-    known: Mutex<HashMap<IpAddr, (Option<Box<str>>, Instant)>>,
+    known: Mutex<HashMap<IpAddr, Known>>,
 }
+
+/// What was found, and when.
+type Known = (Option<Box<str>>, Instant);
 
 impl Names {
     /// The name of `address`, if there is one and it comes in time.

@@ -65,12 +65,13 @@ impl Open {
             self.flush();
         }
         let mut state = self.state.borrow_mut();
+        // An empty batch without room is from before a reload that made batches larger.
+        state.slot.take_if(|slot| !fits(slot));
         if state.slot.is_none() {
-            state.slot = self.intake.try_slot();
+            state.slot = self.intake.try_slot().filter(fits);
         }
         match &mut state.slot {
             Some(slot) => {
-                debug_assert!(slot.batch.room() >= bytes, "`bytes` is bounded by the capacity");
                 let filled = fill(&mut slot.batch);
                 state.dry_since = None;
                 Some(filled)

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::open::Open;
@@ -39,9 +40,9 @@ impl Piece {
 }
 
 /// A body, framed and ready for batches.
-pub struct Post<'a> {
+pub struct Post {
     pub origin: Arc<Origin>,
-    pub body: &'a [u8],
+    pub body: Vec<u8>,
     pub pieces: Vec<Piece>,
     pub frame_id: Option<Arc<str>>,
     /// Messages that a leading loss notice tells of.
@@ -68,10 +69,32 @@ pub fn frames(framing: Framing, limit: usize, body: &[u8], end: End) -> (Vec<Pie
     (pieces, framer.garbage_bytes)
 }
 
-impl Post<'_> {
-    /// Admits all frames, and returns the number to wait for; `None` if there were not enough slots in time, and then
-    /// nothing has been admitted. `counted` is called as soon as nothing can go wrong any more.
-    pub async fn admit(&self, receiver: &Receiver, deadline: Instant, counted: impl Fn()) -> Option<Number> {
+/// Frames that are on their way: nothing but the number is missing.
+pub enum Placed {
+    Numbered(Number),
+    /// In the open batch, which leaves within `BATCH_AGE_MS`.
+    Open(oneshot::Receiver<Number>),
+}
+
+impl Placed {
+    /// The number to wait for.
+    pub async fn number(self) -> Option<Number> {
+        match self {
+            Placed::Numbered(number) => Some(number),
+            Placed::Open(told) => told.await.ok(),
+        }
+    }
+}
+
+impl Post {
+    /// Bytes of memory that it holds.
+    pub fn held(&self) -> usize {
+        self.body.capacity() + self.pieces.capacity() * size_of::<Piece>()
+    }
+
+    /// Puts all frames into batches; `None` if there were not enough slots in time, and then none is anywhere. `counted`
+    /// is called with the same step.
+    pub async fn place(&self, receiver: &Receiver, deadline: Instant, counted: impl Fn()) -> Option<Placed> {
         let bytes: usize = self.pieces.iter().map(|piece| piece.len()).sum();
         if bytes <= receiver.batch_bytes && self.pieces.len() <= limits::BATCH_FRAMES {
             self.join(&receiver.open, bytes, deadline, counted).await
@@ -80,25 +103,27 @@ impl Post<'_> {
         }
     }
 
-    /// Puts the frames into the open batch, and waits until it has a number.
-    async fn join(&self, open: &Open, bytes: usize, deadline: Instant, counted: impl Fn()) -> Option<Number> {
+    /// Puts the frames into the open batch.
+    async fn join(&self, open: &Open, bytes: usize, deadline: Instant, counted: impl Fn()) -> Option<Placed> {
         loop {
-            let told =
+            let filled =
                 open.with_room(bytes, self.pieces.len(), |batch| self.fill(batch, 0, self.pieces.len()));
-            if told.is_some() {
+            if filled.is_some() {
                 counted();
-                let number = open.number();
+                let told = open.number();
                 open.note();
-                // The batch leaves within `BATCH_AGE_MS`, or at the receiver's end.
-                return number.await.ok();
+                return Some(Placed::Open(told));
             }
             timeout_at(deadline, open.arrived()).await.ok()?;
         }
     }
 
     /// Puts the frames into batches of their own.
-    async fn spread(&self, receiver: &Receiver, counted: impl Fn()) -> Number {
-        let parts = self.parts(receiver.batch_bytes);
+    async fn spread(&self, receiver: &Receiver, counted: impl Fn()) -> Placed {
+        let mut parts = self.parts(receiver.batch_bytes, limits::BATCH_FRAMES);
+        if parts.len() > limits::POST_SLOTS {
+            parts = self.parts(receiver.batch_bytes, usize::MAX);
+        }
         let mut slots: Vec<Slot> = Vec::with_capacity(parts.len());
         {
             let _turn = receiver.shared.large_bodies.lock().await;
@@ -111,15 +136,15 @@ impl Post<'_> {
         }
         counted();
         let Admitted { number, duplicates, .. } = receiver.intake.admit(slots);
-        duplicates.iter().map(|(.., number)| *number).max().unwrap_or(number)
+        Placed::Numbered(duplicates.iter().map(|(.., number)| *number).max().unwrap_or(number))
     }
 
     /// Ranges of pieces of which each fits into a batch.
-    fn parts(&self, batch_bytes: usize) -> Vec<(usize, usize)> {
+    fn parts(&self, batch_bytes: usize, batch_frames: usize) -> Vec<(usize, usize)> {
         let mut parts = Vec::new();
         let (mut from, mut bytes) = (0, 0);
         for (at, piece) in self.pieces.iter().enumerate() {
-            if bytes + piece.len() > batch_bytes || at - from == limits::BATCH_FRAMES {
+            if bytes + piece.len() > batch_bytes || at - from == batch_frames {
                 parts.push((from, at));
                 (from, bytes) = (at, 0);
             }

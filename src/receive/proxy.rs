@@ -86,7 +86,7 @@ fn version_2(bytes: &[u8]) -> Header {
         }
         (false, 2) => addresses.first_chunk::<36>().map(|a| {
             let source = a.first_chunk::<16>().expect("16 of 36");
-            IpAddr::V6(Ipv6Addr::from_octets(*source)).to_canonical()
+            IpAddr::V6(Ipv6Addr::from(*source)).to_canonical()
         }),
         // The proxy's own connection, or one that is not of the internet.
         _ => return Header::Whole { len, source: None },

@@ -47,7 +47,7 @@ pub struct Receiver {
     pub intake: Intake,
     pub open: Rc<Open>,
     pub shared: Arc<Shared>,
-    /// Bytes that every batch holds.
+    /// Bytes that every batch holds at least.
     pub batch_bytes: usize,
 }
 

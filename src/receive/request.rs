@@ -29,6 +29,9 @@ pub enum Coding {
     Unknown,
 }
 
+/// Names and values.
+type Labels = Vec<(Box<str>, Box<str>)>;
+
 /// A request's head, read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Head {
@@ -37,7 +40,7 @@ pub struct Head {
     pub frame_id: Option<Box<str>>,
     pub messages: Option<u64>,
     /// Query parameters but `drain`, by name.
-    pub labels: Vec<(Box<str>, Box<str>)>,
+    pub labels: Labels,
     pub logplex: bool,
     /// Lower case, without parameters.
     pub content_type: String,
@@ -135,9 +138,9 @@ fn sign_in(headers: &HeaderMap, listener: &config::Listener) -> Option<Box<str>>
 }
 
 /// `drain`, and the other parameters as labels, sorted by name; of equal names the first counts.
-fn parameters(query: &str) -> (Option<Box<str>>, Vec<(Box<str>, Box<str>)>) {
+fn parameters(query: &str) -> (Option<Box<str>>, Labels) {
     let mut drain = None;
-    let mut labels: Vec<(Box<str>, Box<str>)> = Vec::new();
+    let mut labels = Labels::new();
     for pair in query.split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decoded(name), decoded(value));
@@ -172,7 +175,10 @@ fn decoded(text: &str) -> String {
         at += 1;
     }
     let mut text = String::from_utf8_lossy(&out).into_owned();
-    text.truncate(text.floor_char_boundary(limits::LABEL_BYTES));
+    // What replaced invalid bytes may be longer than they were.
+    while text.len() > limits::LABEL_BYTES {
+        text.pop();
+    }
     text
 }
 

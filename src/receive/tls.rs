@@ -67,3 +67,6 @@ fn certificates(file: &config::Text) -> Result<Vec<CertificateDer<'static>>, Str
 fn unreadable(file: &config::Text, error: impl std::fmt::Display) -> String {
     format!("cannot use `{}`: {error}", file.shown())
 }
+
+#[cfg(test)]
+mod tests;

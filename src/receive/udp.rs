@@ -205,7 +205,7 @@ impl Datagrams {
     }
 
     fn count_drops(&mut self) {
-        self.port.books.kernel_drops.add(self.drops.new());
+        self.port.books.kernel_drops.add(self.drops.since_last());
     }
 }
 
@@ -273,7 +273,7 @@ impl Drops {
     }
 
     /// Drops since the last call.
-    fn new(&mut self) -> u64 {
+    fn since_last(&mut self) -> u64 {
         let Some(inode) = self.inode else { return 0 };
         let tables = ["/proc/self/net/udp", "/proc/self/net/udp6"];
         let texts = tables.iter().filter_map(|table| std::fs::read_to_string(table).ok());

@@ -140,11 +140,10 @@ fn summarize(progress: &Progress) -> io::Result<()> {
 fn plan(options: &Options) -> Plan {
     let mut plan = compile::plan(&options.pipeline, "replay".into());
     plan.listeners = vec![compile::replay_listener(&options.pipeline).into()];
-    plan.received = match (options.received, options.framing) {
-        // A record tells when it was received.
-        (ReceivedAt::Own, InputFraming::Records) => Received::Arrival,
-        (ReceivedAt::Own, _) => Received::Event,
-        (ReceivedAt::Now | ReceivedAt::At(_), _) => Received::Arrival,
+    plan.received = match options.received {
+        // A record says itself when it was received.
+        ReceivedAt::Own if options.framing != InputFraming::Records => Received::Event,
+        ReceivedAt::Own | ReceivedAt::Now | ReceivedAt::At(_) => Received::Arrival,
     };
     plan.default_drain = options.drain.as_deref().map(Into::into);
     plan.default_computer = options.computer.as_deref().map(Into::into);

@@ -78,6 +78,9 @@ enum Signal {
 impl Weir {
     /// Starts everything; the error says what could not be had.
     pub fn start(pipeline: Pipeline) -> io::Result<Weir> {
+        if !pipeline.listeners.iter().any(|listener| listener.enabled) {
+            return Err(io::Error::other("no listener is enabled, so nothing could arrive"));
+        }
         let threads = compile::threads(&pipeline);
         let plan = Arc::new(compile::plan(&pipeline, instance().into()));
         let settings = Settings {
@@ -169,7 +172,7 @@ fn announce(weir: &Weir, ready_file: Option<&Path>) -> io::Result<()> {
         tracing::info!("{line}");
     }
     for (name, address) in &ready.listeners {
-        tracing::info!(listener = name, %address, "listening");
+        tell_listener(name, *address);
     }
     tracing::info!(observe = %ready.observe, admin = %ready.admin, "ready");
     let Some(path) = ready_file else { return Ok(()) };
@@ -178,6 +181,10 @@ fn announce(weir: &Weir, ready_file: Option<&Path>) -> io::Result<()> {
     let part = path.with_extension("part");
     std::fs::write(&part, text + "\n")?;
     std::fs::rename(&part, path)
+}
+
+fn tell_listener(name: &str, address: SocketAddr) {
+    tracing::info!(listener = name, %address, "listening");
 }
 
 /// The bound on memory, term by term.

@@ -8,6 +8,7 @@ use super::Weir;
 use crate::compile;
 use crate::config::{self, Pipeline};
 use crate::flow::SinkSpec;
+use crate::telemetry::log;
 
 /// A pipeline file that is looked at once a second.
 pub struct Watch {
@@ -51,7 +52,9 @@ impl Weir {
         };
         match refused {
             Ok(()) => tracing::info!("the pipeline was reloaded"),
-            Err(why) => tracing::error!("the pipeline was not reloaded, the old one goes on:\n{why}"),
+            Err(why) => {
+                tracing::error!(target: log::ANSWER, "the pipeline was not reloaded, the old one goes on:\n{why}");
+            }
         }
     }
 
@@ -59,6 +62,7 @@ impl Weir {
         let difference = config::difference(&self.pipeline, &next).map_err(|error| error.to_string())?;
         let opened: Vec<&String> = difference.sinks_added.iter().chain(&difference.sinks_changed).collect();
         let before = self.flow.plan();
+        let listened = self.ready().listeners;
         let mut specs = Vec::new();
         for sink in next.sinks.iter().filter(|sink| opened.contains(&&sink.name)) {
             let spec = self.told.lock().unwrap_or_else(PoisonError::into_inner).open(sink);
@@ -67,13 +71,20 @@ impl Weir {
         let plan = Arc::new(compile::next_plan(&next, &before));
         let listeners = compile::ids(&next, &plan);
         self.swap(plan.clone(), Vec::new(), &[])?;
-        if let Err(error) = self.receivers.reload(&listeners, &next.trusted_proxies) {
+        let batch_bytes = compile::batch_bytes(&next);
+        self.flow.raise_batch_bytes(batch_bytes);
+        if let Err(error) = self.receivers.reload(&listeners, &next.trusted_proxies, batch_bytes) {
             self.swap(before, Vec::new(), &[])?;
             return Err(error.to_string());
         }
         let closed = [difference.sinks_changed, difference.sinks_removed].concat();
         self.swap(plan, specs, &closed)?;
         self.pipeline = next;
+        for (name, address) in self.ready().listeners {
+            if listened.get(&name) != Some(&address) {
+                super::tell_listener(&name, address);
+            }
+        }
         Ok(())
     }
 
@@ -83,7 +94,6 @@ impl Weir {
         add: Vec<SinkSpec>,
         remove: &[String],
     ) -> Result<(), String> {
-        self.flow.raise_batch_bytes(compile::batch_bytes(&self.pipeline));
         self.flow.change(plan, add, remove).map_err(|error: io::Error| error.to_string())
     }
 }

@@ -14,6 +14,8 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{Log, LogFormat};
 
+/// The target of what answers somebody, such as a refused reload: each is written, however alike or close together.
+pub const ANSWER: &str = "weir::answer";
 /// How long a complaint is silent after it was written.
 const SILENT: Duration = Duration::from_secs(1);
 
@@ -57,7 +59,7 @@ impl<F> Limited<F> {
 
     /// Whether to write it now, and how many were swallowed since the last one.
     fn admit(&self, event: &Event<'_>, now: Instant) -> Option<u64> {
-        if *event.metadata().level() > Level::WARN {
+        if *event.metadata().level() > Level::WARN || event.metadata().target() == ANSWER {
             return Some(0);
         }
         let mut heard = self.heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

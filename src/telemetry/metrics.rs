@@ -2,11 +2,14 @@
 //!
 //! One table names every family; nothing is kept here, so a scrape can never fall behind or disagree with the books.
 
+use std::collections::BTreeMap;
+
 use prometheus::core::Collector;
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 
 use crate::batch::ListenerId;
+use crate::feed::reason;
 use crate::flow::{Flow, View};
 use crate::parse::heroku::KINDS;
 
@@ -146,8 +149,11 @@ fn of_sinks(page: &mut Page, view: &View) {
     page.family(
         &DROPPED,
         view.sinks.iter().flat_map(|sink| {
-            sink.books.dropped.iter().map(|(reason, &rows)| {
-                (vec![("sink", sink.name.clone()), ("reason", (*reason).to_string())], rows)
+            // A series that begins at its first loss has no increase for Prometheus to see.
+            let mut dropped = BTreeMap::from([(reason::NO_MATCH, 0), (reason::WHEN_FULL, 0)]);
+            dropped.extend(&sink.books.dropped);
+            dropped.into_iter().map(|(reason, rows)| {
+                (vec![("sink", sink.name.clone()), ("reason", reason.to_string())], rows)
             })
         }),
     );

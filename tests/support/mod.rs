@@ -1,7 +1,11 @@
 //! What tests of the real program share. Each test binary uses a part of it.
 #![allow(dead_code)]
 
+pub mod frames;
+pub mod http;
 pub mod kafka;
+pub mod tools;
+pub mod weir;
 
 use std::io::Write;
 

@@ -7,7 +7,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -74,6 +74,18 @@ impl Weir {
 
     /// The same in a directory that may hold something already: certificates, files of an earlier run.
     pub fn start_in(dir: TempDir, pipeline: &str) -> Weir {
+        Weir::start_writing(dir, pipeline, Stdio::null())
+    }
+
+    /// Starts weir with a standard output that is full as soon as 64 KiB of it are not read.
+    pub fn start_piped(pipeline: &str) -> (Weir, ChildStdout) {
+        let dir = TempDir::new().expect("a writable temporary directory");
+        let mut weir = Weir::start_writing(dir, pipeline, Stdio::piped());
+        let out = weir.child.stdout.take().expect("a pipe was asked for");
+        (weir, out)
+    }
+
+    fn start_writing(dir: TempDir, pipeline: &str, stdout: Stdio) -> Weir {
         let ready_file = dir.path().join("ready.json");
         // One of an earlier run would tell wrong addresses.
         let _ = std::fs::remove_file(&ready_file);
@@ -83,7 +95,7 @@ impl Weir {
             .current_dir(dir.path())
             .args(["run", "pipeline.yaml", "--ready-file", "ready.json"])
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(stdout)
             .stderr(stderr)
             .spawn()
             .expect("the binary was built with the tests");
@@ -110,6 +122,11 @@ impl Weir {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What the ready file says.
+    pub fn ready(&self) -> &Value {
+        &self.ready
     }
 
     /// Where a listener listens.
@@ -157,11 +174,12 @@ impl Weir {
     pub fn wait_for<T>(&mut self, what: &str, mut look: impl FnMut(&mut Weir) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(found) = look(self) {
-                return found;
-            }
+            // First: a look at one that has ended would fail with less to say.
             if let Some(status) = self.child.try_wait().expect("a child of ours") {
                 panic!("weir ended with {status} before {what} came:\n{}", self.stderr());
+            }
+            if let Some(found) = look(self) {
+                return found;
             }
             assert!(Instant::now() < deadline, "waited in vain for {what}:\n{}", self.stderr());
             std::thread::sleep(POLL);
@@ -184,6 +202,24 @@ impl Weir {
         self.wait()
     }
 
+    /// Bytes of memory in use now.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a live process");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a figure of memory");
+        let kib = line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok());
+        kib.expect("a number") * 1024
+    }
+
+    /// Waits until it has logged `text`.
+    pub fn wait_for_log(&mut self, text: &str) {
+        self.wait_for(&format!("`{text}` in its log"), |weir| weir.stderr().contains(text).then_some(()));
+    }
+
+    /// Waits until a figure of the books, by its path, is `expected`.
+    pub fn wait_for_figure(&mut self, path: &str, expected: u64) -> Value {
+        self.books_when(&format!("{path} = {expected}"), |books| figure(books, path) == expected)
+    }
+
     /// Waits for its end, whatever brings it.
     pub fn wait(mut self) -> Ended {
         let deadline = Instant::now() + PATIENCE;
@@ -195,7 +231,9 @@ impl Weir {
             std::thread::sleep(POLL);
         };
         let stderr = self.stderr();
-        let books = last_line(stderr.as_bytes());
+        // One that is told to exit at once leaves no books.
+        let last = stderr.trim_end().lines().last().unwrap_or_default();
+        let books = serde_json::from_str(last).unwrap_or_default();
         let empty = TempDir::new().expect("a writable temporary directory");
         Ended { status, books, stderr, dir: std::mem::replace(&mut self.dir, empty) }
     }
@@ -206,6 +244,41 @@ impl Drop for Weir {
         // One that has ended is only waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// The books, after an end in which all was delivered.
+    #[track_caller]
+    pub fn clean(&self) -> &Value {
+        assert_eq!(self.status.code(), Some(0), "{}", self.stderr);
+        assert_closed(&self.books);
+        &self.books
+    }
+}
+
+/// A figure of the books by its path; one that is not there is 0.
+pub fn figure(books: &Value, path: &str) -> u64 {
+    books.pointer(path).and_then(Value::as_u64).unwrap_or(0)
+}
+
+/// Asserts that the books say that they close, and that they do: the sums are made again here.
+#[track_caller]
+pub fn assert_closed(books: &Value) {
+    let all =
+        |of: &Value| -> u64 { of.as_object().into_iter().flatten().filter_map(|(_, n)| n.as_u64()).sum() };
+    assert_eq!(books["closed"], true, "{books:#}");
+    for (name, listener) in books["listeners"].as_object().expect("listeners") {
+        let parts = figure(listener, "/admitted") + figure(listener, "/duplicate") + all(&listener["shed"]);
+        assert_eq!(figure(listener, "/received"), parts, "listener {name} of {books:#}");
+    }
+    for (name, sink) in books["sinks"].as_object().expect("sinks") {
+        let parts = ["/delivered", "/filtered", "/quarantined"].map(|part| figure(sink, part));
+        let parts = parts.iter().sum::<u64>() + all(&sink["dropped"]);
+        assert_eq!(figure(sink, "/admitted"), parts, "sink {name} of {books:#}");
+        if sink["state"] != "removed" {
+            assert_eq!(sink["mark"], books["head"], "sink {name} of {books:#}");
+        }
     }
 }
 

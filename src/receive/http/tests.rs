@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::tests::{Bench, FRAME, frame, listener, read_to_end, wait_until};
 use crate::config::{ListenerKind, Secret, Text};
 use crate::limits;
+use crate::receive::tests::{Bench, FRAME, frame, listener, read_to_end, wait_until};
 
 const LOGPLEX: &str = "Content-Type: application/logplex-1\r\n";
 
@@ -82,6 +82,14 @@ fn a_body_larger_than_a_batch_is_admitted_whole() {
     assert_eq!(ask(&mut stream, &post("/", &headers, body.as_bytes())), 200);
     let books = bench.end();
     assert_eq!((books.admitted.get(), books.duplicate.get()), (12_000, 12_000));
+}
+
+#[test]
+fn a_million_tiny_frames_in_one_body() {
+    let bench = Bench::with_slots(listener(ListenerKind::Http), 64);
+    let body = b"1 <".repeat(1_000_000);
+    assert_eq!(ask(&mut bench.connect(), &post("/", LOGPLEX, &body)), 200);
+    assert_eq!(bench.end().admitted.get(), 1_000_000);
 }
 
 #[test]

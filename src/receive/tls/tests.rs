@@ -11,9 +11,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{CipherSuite, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use super::tests::{Bench, FRAME, frame, listener, read_to_end, wait_until};
 use crate::config::{self, ListenerKind, Text, Tls, TlsMode};
 use crate::limits;
+use crate::receive::tests::{Bench, FRAME, frame, listener, read_to_end, wait_until};
 
 /// An authority, with files of a server's certificate.
 struct Authority {
@@ -184,7 +184,7 @@ fn certificates_are_reloaded_without_dropping_a_connection() {
     // A broken file is refused, and all stays as it was.
     std::fs::write(authority.path("server.key"), "no key").unwrap();
     let listeners = [(crate::batch::ListenerId(0), listener)];
-    let error = bench.receivers.reload(&listeners, &[]).unwrap_err().to_string();
+    let error = bench.receivers.reload(&listeners, &[], 0).unwrap_err().to_string();
     assert!(error.starts_with("listener `test`: cannot use `"), "{error}");
     let mut newest = dial(&bench, authority.client(false, None, &[]));
     newest.write_all(frame().as_bytes()).unwrap();
