@@ -4,15 +4,15 @@
 //! |---|---|---|
 //! | stream cut anywhere | `a_stream_cut_anywhere…` | `frame.rs`, `parse/check.rs` |
 //! | length 0, leading zero, too long, not a number; garbage between frames | `what_is_no_frame…` | `frame.rs` |
-//! | a body shorter or longer than its counts | `a_body_that_is_not_what_it_counts…` | `receive/http_tests.rs` |
+//! | a body shorter or longer than its counts | `a_body_that_is_not_what_it_counts…` | `receive/http/tests.rs` |
 //! | 10,000-byte lines | `long_lines…` | `cases.rs` |
 //! | a million tiny frames | `a_million_tiny_frames…` | |
 //! | slow senders | `slow_heads_and_bodies…` | `wire/load.rs`, `receive/tests.rs` |
 //! | 1,000 connections with half a frame | `half_frames…` | `receive/tests.rs` |
 //! | connections beyond the limit | | `wire/pressure.rs`, `receive/tests.rs` |
-//! | TLS garbage | `garbage_where_tls_is_due…` | `receive/tls_tests.rs` |
-//! | gzip bombs | `a_gzip_bomb…` | `receive/http_tests.rs` |
-//! | requests that hyper must refuse | `requests_that_are_none…` | `receive/http_tests.rs` |
+//! | TLS garbage | `garbage_where_tls_is_due…` | `receive/tls/tests.rs` |
+//! | gzip bombs | `a_gzip_bomb…` | `receive/http/tests.rs` |
+//! | requests that hyper must refuse | `requests_that_are_none…` | `receive/http/tests.rs` |
 //! | invalid times, huge field counts, JSON 1,000 levels deep | `strange_messages…` | `parse/json.rs`, `parse/time.rs` |
 //! | path template tricks | `no_name_leaves_the_folder` | `deliver/path.rs` |
 //! | disk full | `a_full_disk…` | `deliver/file.rs` |
@@ -62,7 +62,12 @@ fn a_stream_cut_anywhere_gives_the_whole_frames_and_counts_the_rest() {
     for cut in 0..=stream.len() {
         pour(&weir, "in", &stream.as_bytes()[..cut]);
         let mut left = cut;
-        for frame in frames.iter().take_while(|frame| left.checked_sub(frame.len()).is_some_and(|rest| { left = rest; true })) {
+        for frame in frames.iter().take_while(|frame| {
+            left.checked_sub(frame.len()).is_some_and(|rest| {
+                left = rest;
+                true
+            })
+        }) {
             assert!(!frame.is_empty());
             received += 1;
         }
@@ -133,7 +138,8 @@ fn a_body_that_is_not_what_it_counts_is_kept_as_far_as_it_frames() {
 #[test]
 fn long_lines_are_kept_or_cut_and_framing_stays_in_step() {
     let few = ", limits: {frame_bytes: 4096}";
-    let listeners = [listener("whole", "tcp", ""), listener("cut", "tcp", few), listener("lines", "tcp", few)];
+    let listeners =
+        [listener("whole", "tcp", ""), listener("cut", "tcp", few), listener("lines", "tcp", few)];
     let weir = Weir::start(&pipeline(&listeners, &[FILES]));
     let long = "x".repeat(10_000);
     let stream = drained(&long) + &drained("after");
@@ -172,7 +178,8 @@ fn a_million_tiny_frames_are_a_million_events() {
 #[test]
 fn slow_heads_and_bodies_end_without_an_answer_and_disturb_nobody() {
     let hasty = ", limits: {request: 500ms, idle: 1s}";
-    let weir = Weir::start(&pipeline(&[listener("in", "http", hasty), listener("tcp", "tcp", hasty)], &[FILES]));
+    let weir =
+        Weir::start(&pipeline(&[listener("in", "http", hasty), listener("tcp", "tcp", hasty)], &[FILES]));
     let body = request("/", &[LOGPLEX], posted("slow").as_bytes());
     let pieces = [("in", &body[..20]), ("in", &body[..body.len() - 1]), ("tcp", &b"90 <190>1 20"[..])];
     let began = Instant::now();
@@ -181,7 +188,10 @@ fn slow_heads_and_bodies_end_without_an_answer_and_disturb_nobody() {
         client.0.write_all(piece).unwrap();
         client
     });
-    assert_eq!(Client::connect(weir.address("in")).post("/", &[LOGPLEX], posted("quick").as_bytes()).status / 100, 2);
+    assert_eq!(
+        Client::connect(weir.address("in")).post("/", &[LOGPLEX], posted("quick").as_bytes()).status / 100,
+        2
+    );
     for client in &mut slow {
         let _ = client.0.read_to_end(&mut Vec::new());
     }
@@ -217,7 +227,11 @@ fn half_frames_of_a_thousand_connections_stay_within_the_printed_memory() {
     }
     let bound = printed_bound(&weir);
     weir.wait_for("the largest to be closed", |weir| {
-        let closed = weir.metrics().lines().find(|line| line.starts_with("weir_connections_closed_total{"))?.to_string();
+        let closed = weir
+            .metrics()
+            .lines()
+            .find(|line| line.starts_with("weir_connections_closed_total{"))?
+            .to_string();
         (closed.rsplit_once(' ')?.1.parse::<u64>().ok()? > 100).then_some(())
     });
     let resident = weir.resident_bytes();
@@ -235,7 +249,9 @@ fn half_frames_of_a_thousand_connections_stay_within_the_printed_memory() {
 fn garbage_where_tls_is_due_closes_that_connection_only() {
     let dir = tempfile::tempdir().unwrap();
     certificate(dir.path(), "weir", &rcgen::PKCS_ECDSA_P256_SHA256);
-    let tls = |mode: &str| format!(", tls: {{cert: weir.pem, key: weir.key, mode: {mode}}}, limits: {{handshake: 500ms}}");
+    let tls = |mode: &str| {
+        format!(", tls: {{cert: weir.pem, key: weir.key, mode: {mode}}}, limits: {{handshake: 500ms}}")
+    };
     let listeners = [
         listener("sniff", "tcp", &tls("sniff")),
         listener("require", "tcp", &tls("require")),
@@ -311,7 +327,11 @@ fn requests_that_are_none_are_refused_and_the_next_is_served() {
         let mut said = Vec::new();
         let _ = client.0.read_to_end(&mut said);
         let said = String::from_utf8_lossy(&said);
-        assert!(!said.starts_with("HTTP/1.1 2"), "{} -> {said}", String::from_utf8_lossy(&bytes[..bytes.len().min(99)]));
+        assert!(
+            !said.starts_with("HTTP/1.1 2"),
+            "{} -> {said}",
+            String::from_utf8_lossy(&bytes[..bytes.len().min(99)])
+        );
     }
     let good = Client::connect(weir.address("in")).post("/", &[LOGPLEX], posted("good").as_bytes());
     assert_eq!(good.status / 100, 2);
@@ -352,7 +372,12 @@ fn strange_messages_are_events_with_flags() {
     assert_eq!(taken(ended.clean(), "in"), (table.len() as u64, 0));
     let all = events(&ended.dir.path().join("out"));
     let flags = |event: &Value| -> Vec<String> {
-        event["flags"].as_array().into_iter().flatten().map(|flag| flag.as_str().unwrap().to_string()).collect()
+        event["flags"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|flag| flag.as_str().unwrap().to_string())
+            .collect()
     };
     for (event, (frame, flag)) in all.iter().zip(&table) {
         assert_eq!(flags(event).join(" "), *flag, "{}", &frame[..frame.len().min(200)]);
@@ -371,13 +396,23 @@ fn no_name_leaves_the_folder() {
     let tokens = ["d.../../../up", "d.%2e%2e", "d.\u{1}x", "d./etc/passwd", "d.a\\..\\b"];
     let long = format!("d.{}", "y".repeat(5000));
     for token in tokens.iter().copied().chain([long.as_str()]) {
-        pour(&weir, "in", octet(&format!("<190>1 2026-11-22T09:51:24Z {token} app web.1 - - {token}\n")).as_bytes());
+        pour(
+            &weir,
+            "in",
+            octet(&format!("<190>1 2026-11-22T09:51:24Z {token} app web.1 - - {token}\n")).as_bytes(),
+        );
     }
-    let before: Vec<_> = std::fs::read_dir(weir.dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let before: Vec<_> =
+        std::fs::read_dir(weir.dir()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     let ended = weir.stop();
     assert_eq!(figure(ended.clean(), "/sinks/events/delivered"), 6);
-    assert_eq!(events(&ended.dir.path().join("out/below/in")).len(), 6, "all below the listener's own folder");
-    let after: Vec<_> = std::fs::read_dir(ended.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(
+        events(&ended.dir.path().join("out/below/in")).len(),
+        6,
+        "all below the listener's own folder"
+    );
+    let after: Vec<_> =
+        std::fs::read_dir(ended.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(before.len(), after.len(), "{after:?}");
     let beside: Vec<_> = std::fs::read_dir(ended.dir.path().join("out")).unwrap().collect();
     assert_eq!(beside.len(), 1, "{beside:?}");
@@ -389,12 +424,19 @@ struct Small(std::path::PathBuf);
 impl Small {
     fn mount(at: &std::path::Path, size: &str) -> Option<Small> {
         std::fs::create_dir_all(at).unwrap();
-        let done = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "weir-test"]).arg(at).output();
+        let done = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "weir-test"])
+            .arg(at)
+            .output();
         done.is_ok_and(|done| done.status.success()).then(|| Small(at.into()))
     }
 
     fn enlarge(&self, size: &str) {
-        let done = Command::new("mount").args(["-o", &format!("remount,size={size}")]).arg(&self.0).output().unwrap();
+        let done = Command::new("mount")
+            .args(["-o", &format!("remount,size={size}")])
+            .arg(&self.0)
+            .output()
+            .unwrap();
         assert!(done.status.success(), "{done:?}");
     }
 }
@@ -412,7 +454,10 @@ fn a_full_disk_stops_the_sink_until_there_is_room_and_nothing_is_lost() {
         support::skipped("bad_input::a_full_disk: only root may mount a small file system");
         return;
     };
-    let files = format!("{{name: events, kind: file, root: {}/out, path: \"{{listener}}.ndjson\"}}", mount.path().display());
+    let files = format!(
+        "{{name: events, kind: file, root: {}/out, path: \"{{listener}}.ndjson\"}}",
+        mount.path().display()
+    );
     let mut weir = Weir::start(&pipeline(&[listener("in", "tcp", "")], &[&files]));
     let lines: String = (0..2000).map(|n| drained(&format!("line {n}"))).collect();
     pour(&weir, "in", lines.as_bytes());

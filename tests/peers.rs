@@ -33,7 +33,8 @@ fn with_certificate(listeners: &[String], rsa: Option<&Path>) -> Weir {
 fn rsyslog(program: &Path, dir: &Path, count: u64, lines: &str) -> Running {
     let spool = dir.join("rsyslog");
     std::fs::create_dir_all(&spool).unwrap();
-    let input: String = (0..count).map(|n| format!("line {n} of a file, with \"quotes\" and ümlauts\n")).collect();
+    let input: String =
+        (0..count).map(|n| format!("line {n} of a file, with \"quotes\" and ümlauts\n")).collect();
     std::fs::write(dir.join("input.log"), input).unwrap();
     let config = format!(
         "global(workDirectory=\"{spool}\" maxMessageSize=\"64k\" {lines}
@@ -101,7 +102,11 @@ fn rsyslog_over_tcp_in_both_framings_over_tls_and_udp() {
         for (n, event) in got.iter().enumerate() {
             let text = format!("line {n} of a file, with \"quotes\" and ümlauts");
             assert_eq!(event["message"].as_str().unwrap().trim_start(), text, "{name}");
-            assert_eq!((&event["facility"], &event["severity"]), (&"local3".into(), &"warning".into()), "{event}");
+            assert_eq!(
+                (&event["facility"], &event["severity"]),
+                (&"local3".into(), &"warning".into()),
+                "{event}"
+            );
             assert!(event["hostname"].is_string() && event.get("flags").is_none(), "{event}");
         }
     }
@@ -171,13 +176,16 @@ fn logger_over_udp_and_tcp() {
 #[test]
 fn openssl_with_the_suites_that_logplex_has() {
     let Some(openssl) = find("peers::openssl", "openssl") else { return };
-    let table = [("ECDHE-RSA-AES128-GCM-SHA256", Some(openssl.as_path())), ("ECDHE-ECDSA-AES128-GCM-SHA256", None)];
+    let table =
+        [("ECDHE-RSA-AES128-GCM-SHA256", Some(openssl.as_path())), ("ECDHE-ECDSA-AES128-GCM-SHA256", None)];
     for (suite, rsa) in table {
         let mut weir = with_certificate(&[listener("tls", "tcp", TLS)], rsa);
         let address = weir.address("tls").to_string();
         let mut command = Command::new(&openssl);
         command.args(["s_client", "-connect", &address, "-tls1_2", "-cipher", suite, "-no_ign_eof"]);
-        command.args(["-verify_return_error", "-verify_ip", "127.0.0.1", "-CAfile"]).arg(weir.path("weir.pem"));
+        command
+            .args(["-verify_return_error", "-verify_ip", "127.0.0.1", "-CAfile"])
+            .arg(weir.path("weir.pem"));
         let mut client =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut stdin = client.stdin.take().unwrap();
@@ -218,23 +226,28 @@ fn free_port() -> u16 {
 fn haproxy_tells_whose_connection_it_is() {
     let Some(haproxy) = find("peers::haproxy", "haproxy") else { return };
     let proxied = ", proxy_protocol: v1v2";
-    let listeners = [listener("one", "tcp", proxied), listener("two", "tcp", proxied), listener("drain", "http", proxied)];
+    let listeners = [
+        listener("one", "tcp", proxied),
+        listener("two", "tcp", proxied),
+        listener("drain", "http", proxied),
+    ];
     let text = format!("trusted_proxies: [127.0.0.1]\n{}", pipeline(&listeners, &[FILES]));
     let mut weir = Weir::start(&text);
     let table = [("one", "send-proxy"), ("two", "send-proxy-v2"), ("drain", "send-proxy-v2")];
     let ports: Vec<u16> = table.iter().map(|_| free_port()).collect();
-    let mut config = String::from("defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 10s\n  timeout server 10s\n");
+    let mut config = String::from(
+        "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 10s\n  timeout server 10s\n",
+    );
     for ((name, how), port) in table.iter().zip(&ports) {
-        config += &format!(
-            "listen {name}\n  bind 127.0.0.1:{port}\n  server weir {} {how}\n",
-            weir.address(name)
-        );
+        config +=
+            &format!("listen {name}\n  bind 127.0.0.1:{port}\n  server weir {} {how}\n", weir.address(name));
     }
     let file = weir.path("haproxy.cfg");
     std::fs::write(&file, config).unwrap();
     let log = std::fs::File::create(weir.path("haproxy.log")).unwrap();
     let mut command = Command::new(haproxy);
-    let _running = Running::start(command.arg("-db").arg("-f").arg(&file).stdout(log.try_clone().unwrap()).stderr(log));
+    let _running =
+        Running::start(command.arg("-db").arg("-f").arg(&file).stdout(log.try_clone().unwrap()).stderr(log));
     // Another address of loopback than haproxy's own, so that the two can be told apart.
     let connect = |port: u16| {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();

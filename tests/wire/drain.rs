@@ -15,7 +15,7 @@ const TOKEN: (&str, &str) = ("Logplex-Drain-Token", "d.5a8fd083-0972-4e18-b912-9
 
 #[test]
 fn a_retry_is_a_duplicate_but_for_what_its_loss_notice_adds() {
-    let weir = Weir::start(&pipeline(&[listener("drain", "http", "")], &[FILES]));
+    let mut weir = Weir::start(&pipeline(&[listener("drain", "http", "")], &[FILES]));
     let mut client = Client::connect(weir.address("drain"));
     let headers = [LOGPLEX, ID, TOKEN];
     let body: String = (1..=3).map(|n| posted(&format!("line {n}"))).collect();
@@ -30,7 +30,8 @@ fn a_retry_is_a_duplicate_but_for_what_its_loss_notice_adds() {
     for (lead, received, duplicate, lost) in table {
         let answer = client.post("/", &headers, format!("{lead}{body}").as_bytes());
         assert!((200..300).contains(&answer.status), "{answer:?}");
-        let books = weir.books();
+        // The answer waits for the sinks; the ledger may still have this batch before it.
+        let books = weir.books_when("closed books", |books| books["closed"] == true);
         let of = |name: &str| figure(&books, &format!("/listeners/drain/{name}"));
         assert_eq!((of("received"), of("duplicate"), of("apart/lost_upstream")), (received, duplicate, lost));
     }
@@ -40,13 +41,10 @@ fn a_retry_is_a_duplicate_but_for_what_its_loss_notice_adds() {
     let ended = weir.stop();
     assert_eq!(figure(ended.clean(), "/sinks/events/delivered"), 8);
     let events = events(&ended.dir.path().join("out"));
-    let mut ids: Vec<&str> = events.iter().map(|event| event["id"].as_str().unwrap()).collect();
-    let first: Vec<String> = (1..=3).rev().map(|place| format!("{}-{place}", ID.1)).collect();
-    assert_eq!(ids[..3], first, "the place counts from the end of the POST");
-    ids.sort();
-    ids.dedup();
-    // Both drains' POSTs have the same Frame-Id, and so have the two notices the same place.
-    assert!(ids.len() >= 4, "{ids:?}");
+    let ids: Vec<&str> = events.iter().map(|event| event["id"].as_str().unwrap()).collect();
+    // The place counts from the end of the POST, so a retry's notice stands before what the first try had.
+    let places = [3, 2, 1, 4, 4, 3, 2, 1];
+    assert_eq!(ids, places.map(|place| format!("{}-{place}", ID.1)));
 }
 
 #[test]
@@ -130,7 +128,7 @@ fn a_sender_that_retries_outlives_a_blocked_sink() {
 }
 
 #[test]
-fn http_2_and_ingest_are_served_beside_the_drain() {
+fn ingest_is_served_beside_the_drain() {
     let weir = Weir::start(&pipeline(&[listener("drain", "http", "")], &[FILES]));
     let mut client = Client::connect(weir.address("drain"));
     let json = ("Content-Type", "application/json");

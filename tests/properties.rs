@@ -1,0 +1,76 @@
+//! What has to hold however the work is divided: among reads, among shards, among receivers.
+
+mod support;
+
+use std::path::Path;
+use std::time::Duration;
+
+use support::frames::{FILES, check, load, pipeline, send};
+use support::weir::{Weir, run};
+use weir_load::check::Options as Check;
+use weir_load::corpus::Mix;
+use weir_load::generator::{Form, Generator, Load};
+use weir_load::send::Options;
+use weir_load::stamp::Stamp;
+
+/// Frames of several connections, interleaved, with damage here and there.
+fn input(events: u64) -> Vec<u8> {
+    let load = Load::new(7, Mix::RouterHeavy, Form::Syslog, 1_700_000_000_000_000, 5, Some(2000.0), 100_000);
+    let generator = Generator::new(load);
+    let (mut stamps, mut out): (Vec<Stamp>, _) = ((0..5).map(|_| Stamp::default()).collect(), Vec::new());
+    for n in 0..events {
+        let connection = (n % 5) as u32;
+        generator.frame(connection, n / 5, &mut stamps[connection as usize], &mut out);
+        if n % 97 == 0 {
+            out.extend_from_slice(b"neither count nor line\n");
+        }
+        if n % 211 == 0 {
+            out.extend_from_slice(b"25 <13>no time: \xff\xfe \x1b[1mx\x1b");
+        }
+    }
+    out
+}
+
+fn replayed(dir: &Path, threads: usize, input: &Path) -> (Vec<u8>, serde_json::Value) {
+    let pipeline = dir.join(format!("{threads}.yaml"));
+    std::fs::write(&pipeline, format!("weir: pipeline/v1\nthreads: {threads}\n")).unwrap();
+    let arguments = ["replay", "--pipeline", pipeline.to_str().unwrap(), input.to_str().unwrap()];
+    let output = run(&arguments, b"");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    (output.stdout, support::weir::last_line(&output.stderr))
+}
+
+#[test]
+fn one_shard_or_eight_write_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("input");
+    std::fs::write(&file, input(30_000)).unwrap();
+    let (one, books) = replayed(dir.path(), 1, &file);
+    assert!(one.len() > 5_000_000 && books["closed"] == true, "{books}");
+    for threads in [2, 8, 8] {
+        let (many, again) = replayed(dir.path(), threads, &file);
+        assert_eq!(again["listeners"], books["listeners"], "{threads} shards");
+        let differs = one.iter().zip(&many).position(|(a, b)| a != b);
+        assert_eq!((differs, one.len()), (None, many.len()), "{threads} shards");
+    }
+}
+
+#[test]
+fn one_receiver_or_four_give_the_same_events_in_order_within_each_connection() {
+    for threads in [1, 4] {
+        let listeners = [support::frames::listener("tcp", "tcp", "")];
+        let weir = Weir::start(&format!("threads: {threads}\n{}", pipeline(&listeners, &[FILES])));
+        let options = Options {
+            mix: Mix::Fair,
+            connections: 12,
+            rate: Some(6000.0),
+            for_time: Duration::from_secs(2),
+            ..load(&weir, "tcp", "tcp")
+        };
+        let summary = send(&options);
+        let ended = weir.stop();
+        ended.clean();
+        let report = check(ended.dir.path(), &[&summary.record], Check::default());
+        assert!(report.clean() && report.matched == summary.events, "{}", report.text());
+    }
+}
