@@ -28,7 +28,8 @@ struct Waiting {
     truncated: bool,
     offset: u64,
     near_us: i64,
-    timed: bool,
+    /// Its own time, or its record's.
+    time_us: Option<i64>,
     record: Option<RecordHead>,
 }
 
@@ -129,7 +130,7 @@ impl Feeder {
     /// Gives the waiting lines their clock, now that the time of the next line that has one is known.
     fn resolve(&mut self, next_us: Option<i64>) {
         let Some(first) = self.waiting.first() else { return };
-        if first.timed {
+        if first.time_us.is_some() {
             self.clock.take(self.waiting_time_us, next_us);
         }
         let (waiting, bytes) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.bytes));
@@ -169,9 +170,10 @@ impl Feeder {
         let received_us = match (self.received, &line.record) {
             (ReceivedAt::At(at), _) => Some(at),
             (ReceivedAt::Now, _) => None,
-            (ReceivedAt::Own, Some(RecordHead { received_us: Some(at), .. })) => Some(*at),
+            // The plan of records takes what stands here, so one that does not say it takes the line's own time.
+            (ReceivedAt::Own, Some(_)) if line.time_us.is_some() => line.time_us,
             (ReceivedAt::Own, _) => match &self.open {
-                Some(open) if line.timed && open.received_us.is_some() => open.received_us,
+                Some(open) if line.time_us.is_some() && open.received_us.is_some() => open.received_us,
                 _ => Some(self.clock.now_us()),
             },
         };
@@ -236,7 +238,7 @@ impl Taker for Feeder {
             truncated: line.truncated,
             offset: line.offset,
             near_us,
-            timed: time_us.is_some(),
+            time_us,
             record: line.record.cloned(),
         });
         if self.waiting.len() == 1 && time_us.is_none() {
