@@ -165,6 +165,7 @@ fn encoding(group: &mut Group, batches: &[Batch]) {
                         fields: &one.fields,
                         drain: None,
                         id: &one.id,
+                        received: parse::time::write(one.event.received_us),
                     };
                     write(black_box(&written), &mut out);
                 }

@@ -19,6 +19,8 @@ use crate::tally::Tally;
 pub struct Shard {
     scratch: Scratch,
     id: Vec<u8>,
+    /// The last receive time and how it is written.
+    received: (i64, [u8; 27]),
     tally: Box<Tally>,
     /// Receive time of the first batch of the open tally.
     tally_since_us: Option<i64>,
@@ -151,6 +153,9 @@ impl Shard {
             if fillings.iter().all(Option::is_none) {
                 continue;
             }
+            if self.received.0 != event.received_us || self.received.1[0] == 0 {
+                self.received = (event.received_us, parse::time::write(event.received_us));
+            }
             self.id.clear();
             encode::id(plan, batch, run, run.first + place as u32, &mut self.id);
             let drain = drain_of(plan, texts.get(event.drain));
@@ -162,6 +167,7 @@ impl Shard {
                 fields: &self.scratch.fields,
                 drain,
                 id: &self.id,
+                received: self.received.1,
             };
             for filling in fillings.iter_mut().flatten() {
                 filling.add(&written, &listener.name);

@@ -165,6 +165,7 @@ mod tests {
             fields: &fields,
             drain: Some(&Drain { computer: Some("shop".into()), labels: Vec::new() }),
             id: b"id-1",
+            received: time::write(event.received_us),
         };
         let mut out = Vec::new();
         write(&written, &mut out);

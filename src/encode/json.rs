@@ -5,11 +5,16 @@
 
 use core::net::IpAddr;
 use std::io::Write;
+use std::sync::LazyLock;
 
 use super::Written;
-use crate::event::{FACILITIES, Flags, Name, Value};
+use crate::event::{FACILITIES, FieldId, Flags, Name, Value};
 use crate::limits::SD_NAMES;
 use crate::parse::{heroku, sd, time};
+
+/// `,"name":` of every field that the plan knows, by `FieldId`.
+static FIELD_KEYS: LazyLock<Vec<Vec<u8>>> =
+    LazyLock::new(|| heroku::FIELDS.iter().map(|name| format!(",\"{name}\":").into_bytes()).collect());
 
 /// Appends the event and one LF.
 pub fn write(event: &Written, out: &mut Vec<u8>) {
@@ -19,7 +24,7 @@ pub fn write(event: &Written, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"id\":");
     text(event.id, out);
     ascii(b",\"time\":\"", &time::write(row.time_us), out);
-    ascii(b",\"received\":\"", &time::write(row.received_us), out);
+    ascii(b",\"received\":\"", &event.received, out);
     text_if_any(b",\"drain\":", event.text(row.drain), out);
     text_if_any(b",\"computer\":", event.computer().unwrap_or_default().as_bytes(), out);
     labels(event, out);
@@ -167,7 +172,7 @@ fn fields(event: &Written, out: &mut Vec<u8>) {
     let mut fields = Object::open(out);
     for field in event.fields {
         match field.name {
-            Name::Known(id) => fields.key(heroku::FIELDS[id.0 as usize]),
+            Name::Known(id) => fields.known_key(id),
             Name::Text(span) => fields.sent_key(event.text(span)),
         }
         value(event, field.value, fields.out);
@@ -224,6 +229,14 @@ impl<'o> Object<'o> {
         self.out.push(b'"');
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
+    }
+
+    /// Appends the name of a field that the plan knows. Its value must follow.
+    fn known_key(&mut self, id: FieldId) {
+        let key = &FIELD_KEYS[id.0 as usize];
+        // All but the first follow a comma, with which a key begins.
+        let first = self.out.last() == Some(&b'{');
+        self.out.extend_from_slice(&key[usize::from(first)..]);
     }
 
     /// Appends a name as it was sent; its value must follow.
@@ -391,6 +404,7 @@ mod tests {
                 fields: &self.fields,
                 drain: self.drain.as_ref(),
                 id: b"id-1",
+                received: time::write(self.event.received_us),
             };
             let mut out = b"before\n".to_vec();
             write(&written, &mut out);

@@ -22,6 +22,8 @@ pub struct Written<'a> {
     pub drain: Option<&'a Drain>,
     /// Its `id`.
     pub id: &'a [u8],
+    /// Its receive time as it is written: the same for whole batches, so made once for all of them.
+    pub received: [u8; 27],
 }
 
 impl<'a> Written<'a> {
@@ -76,16 +78,23 @@ pub fn id(plan: &Plan, batch: &Batch, run: &Run, index: u32, out: &mut Vec<u8>) 
 
 /// Appends `n` in decimal.
 pub(crate) fn number(n: u64, out: &mut Vec<u8>) {
+    // Most numbers are ports, counts and parts of addresses.
+    if n < 10 {
+        return out.push(b'0' + n as u8);
+    }
     let mut digits = [0; 20];
     let mut at = digits.len();
     let mut left = n;
-    loop {
+    while left >= 10 {
+        let pair = (left % 100) as u8;
+        left /= 100;
+        at -= 2;
+        digits[at] = b'0' + pair / 10;
+        digits[at + 1] = b'0' + pair % 10;
+    }
+    if left > 0 {
         at -= 1;
-        digits[at] = b'0' + (left % 10) as u8;
-        left /= 10;
-        if left == 0 {
-            break;
-        }
+        digits[at] = b'0' + left as u8;
     }
     out.extend_from_slice(&digits[at..]);
 }

@@ -342,6 +342,7 @@ fn lines(how: u8, more: u8, form: Form, frame: &[u8]) -> Value {
             Identity::Batch => b"0123456789ab-7-2",
             _ => b"7f0c-1",
         },
+        received: parse::time::write(row.received_us),
     };
     for (parcel, (write, keys)) in parcels.iter().zip([
         (encode::json::write as fn(&Written, &mut Vec<u8>), JSON_KEYS),
