@@ -18,6 +18,16 @@ pub enum WhenFull {
     Drop,
 }
 
+/// Whether slots are given, and if not, why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stock {
+    Free,
+    /// All are in flight.
+    Dry,
+    /// Encoded bytes in flight are over their cap.
+    ParcelsFull,
+}
+
 /// Why a frame did not reach a sink.
 pub mod reason {
     pub const NO_MATCH: &str = "no_match";
@@ -149,15 +159,16 @@ impl Feed {
         (50u64 << self.failures).min(5000)
     }
 
-    /// Whether a `drop` sink that holds `held` of `slots`, of which `free` are left, has done so for too long and is to be
-    /// detached: sooner if none is left, since then every listener waits for it.
-    pub fn is_to_detach(&mut self, held: u64, slots: u64, free: u64, now_us: i64) -> bool {
-        if self.when_full == WhenFull::Block || held * 2 <= slots {
+    /// Whether a `drop` sink that holds `held` of `slots` has done so for too long and is to be detached: sooner if no
+    /// slot is given, since then every listener waits. If that is for the size of parcels, an eighth is too much.
+    pub fn is_to_detach(&mut self, held: u64, slots: u64, stock: Stock, now_us: i64) -> bool {
+        let share = if stock == Stock::ParcelsFull { 8 } else { 2 };
+        if self.when_full == WhenFull::Block || held * share <= slots {
             self.over_half_us = None;
             return false;
         }
         let since = *self.over_half_us.get_or_insert(now_us);
-        let after_ms = if free == 0 { limits::DETACH_DRY_MS } else { limits::DETACH_AFTER_MS };
+        let after_ms = if stock == Stock::Free { limits::DETACH_AFTER_MS } else { limits::DETACH_DRY_MS };
         now_us - since >= after_ms * 1000
     }
 
@@ -198,18 +209,24 @@ mod tests {
     #[test]
     fn a_drop_sink_is_detached_after_two_seconds_over_half_or_sooner_if_all_wait_for_it() {
         let mut feed = Feed::new(WhenFull::Drop, 0);
-        assert!(!feed.is_to_detach(9, 16, 1, 0));
-        assert!(!feed.is_to_detach(9, 16, 1, 1_999_999));
-        assert!(feed.is_to_detach(9, 16, 1, 2_000_000));
-        assert!(!feed.is_to_detach(8, 16, 1, 2_000_001));
-        assert!(!feed.is_to_detach(9, 16, 0, 2_000_002));
-        assert!(!feed.is_to_detach(9, 16, 1, 2_200_002));
-        assert!(feed.is_to_detach(9, 16, 0, 2_200_002));
+        assert!(!feed.is_to_detach(9, 16, Stock::Free, 0));
+        assert!(!feed.is_to_detach(9, 16, Stock::Free, 1_999_999));
+        assert!(feed.is_to_detach(9, 16, Stock::Free, 2_000_000));
+        assert!(!feed.is_to_detach(8, 16, Stock::Free, 2_000_001));
+        assert!(!feed.is_to_detach(9, 16, Stock::Dry, 2_000_002));
+        assert!(!feed.is_to_detach(9, 16, Stock::Free, 2_200_002));
+        assert!(feed.is_to_detach(9, 16, Stock::Dry, 2_200_002));
+        assert!(
+            !feed.is_to_detach(3, 16, Stock::ParcelsFull, 3_000_000)
+                && !feed.is_to_detach(2, 16, Stock::ParcelsFull, 4_000_000)
+        );
+        assert!(!feed.is_to_detach(3, 16, Stock::ParcelsFull, 5_000_000));
+        assert!(feed.is_to_detach(3, 16, Stock::ParcelsFull, 5_200_000));
         feed.take(1, share(3, 1));
         feed.miss(&share(7, 1), 5, reason::WHEN_FULL);
         assert_eq!(feed.books.dropped, BTreeMap::from([("no_match", 1), ("when_full", 7)]));
         assert!(feed.books.balance() && feed.books.mark == 5);
-        assert!(!Feed::new(WhenFull::Block, 0).is_to_detach(16, 16, 0, i64::MAX));
+        assert!(!Feed::new(WhenFull::Block, 0).is_to_detach(16, 16, Stock::Dry, i64::MAX));
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub const READ_MIN_BYTES: usize = 4 * 1024;
 pub const SLOTS: usize = 256;
 /// Encoded bytes in flight above which no slot is given.
 pub const PARCEL_BYTES: usize = 128 << 20;
+/// An emptied parcel that is kept to be filled again; a batch of usual events makes a third of it.
+pub const SPARE_PARCEL_BYTES: usize = 1 << 20;
 /// How long a batch may wait for more while over half the slots are taken.
 pub const BATCH_AGE_MS: u64 = 20;
 /// Logplex cuts lines at 10,000 bytes and frames at 10,240; other senders write longer ones.
@@ -61,9 +63,9 @@ pub const FRAME_ID_BYTES: usize = 64;
 /// Slots that one body takes as long as its frames are not tiny; a body of more frames fills its batches by bytes alone.
 pub const POST_SLOTS: usize = 64;
 /// Labels of one request's query string.
-pub const LABELS: usize = 16;
+pub const LABELS: usize = 8;
 /// Bytes of one label's name or value.
-pub const LABEL_BYTES: usize = 256;
+pub const LABEL_BYTES: usize = 64;
 /// Fields kept of one event.
 pub const FIELDS: usize = 256;
 /// Names of structured data among which equal ones are found; beyond that all are written as sent.

@@ -182,8 +182,8 @@ impl<E: Entry> Ring<E> {
 
     /// The lowest mark of the attached readers among `ids`; `None` if there is none.
     pub fn lowest_mark(&self, ids: &[ReaderId]) -> Option<Number> {
-        let marks = ids.iter().filter_map(|id| self.readers[id.0].as_ref()).filter(|reader| reader.attached);
-        marks.map(|reader| reader.mark).min()
+        let readers = ids.iter().filter_map(|id| self.readers[id.0].as_ref());
+        readers.filter(|reader| reader.attached && reader.mark < reader.until).map(|reader| reader.mark).min()
     }
 
     /// Takes out what all attached readers have passed.

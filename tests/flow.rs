@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use weir::batch::{Admission, Batch, Form, Identity, ListenerId, Number, Origin};
-use weir::feed::{Feed, WhenFull, reason};
+use weir::feed::{Feed, Stock, WhenFull, reason};
 use weir::gate::Gate;
 use weir::ledger::Ledger;
 use weir::outcome::{Outcome, Share};
@@ -368,8 +368,8 @@ impl Sim {
 
     fn detach_if_slow(&mut self, at: usize) {
         let sink = &mut self.sinks[at];
-        let free = SLOTS - self.in_flight;
-        if !sink.feed.is_to_detach(self.ring.held(sink.reader), SLOTS, free, self.now_us) {
+        let stock = if self.in_flight < SLOTS { Stock::Free } else { Stock::Dry };
+        if !sink.feed.is_to_detach(self.ring.held(sink.reader), SLOTS, stock, self.now_us) {
             return;
         }
         self.in_flight -= self.ring.detach(sink.reader).len() as u64;

@@ -30,6 +30,7 @@ use crate::books::ListenerBooks;
 use crate::feed::SinkBooks;
 use crate::gate::Gate;
 use crate::ledger::Ledger;
+use crate::limits;
 use crate::outcome::{Outcome, Parcel, Share};
 use crate::plan::Plan;
 use crate::ring::{Entry, ReaderId, Ring};
@@ -137,7 +138,9 @@ impl Shared {
             self.slots.free_parcels(held.parcel_bytes);
             let Ok(outcome) = Arc::try_unwrap(held.outcome) else { continue };
             for parcel in outcome.parcels.into_iter().flatten() {
-                if let Ok(parcel) = Arc::try_unwrap(parcel) {
+                if let Ok(parcel) = Arc::try_unwrap(parcel)
+                    && parcel.held_bytes() <= limits::SPARE_PARCEL_BYTES
+                {
                     // A full pool means that there are enough.
                     let _ = self.spare_parcels.0.try_send(parcel);
                 }
@@ -340,7 +343,8 @@ impl Flow {
             let len = len.max(books.len());
             books.resize_with(len, Arc::default);
         }
-        for sink in self.shared.read_sinks().iter().filter(|sink| remove.contains(&sink.name)) {
+        let stays = |sink: &&Arc<SinkState>| !sink.is_removed() && remove.contains(&sink.name);
+        for sink in self.shared.read_sinks().iter().filter(stays) {
             lock(&self.shared.ring).end_here(sink.reader);
             sink.remove();
         }

@@ -63,9 +63,9 @@ impl SinkState {
         }
     }
 
-    /// Whether receipts wait for it.
+    /// Whether receipts wait for it: also for one that a reload removed, until it has what was numbered before.
     pub fn blocks(&self) -> bool {
-        self.when_full == WhenFull::Block && !self.is_removed()
+        self.when_full == WhenFull::Block && !self.gone.load(Ordering::Acquire)
     }
 
     pub fn books(&self) -> SinkBooks {
@@ -88,7 +88,7 @@ impl SinkState {
         self.remove_by_us.store(now_us() + limits::REMOVED_S as i64 * 1_000_000, Ordering::Release);
     }
 
-    fn is_removed(&self) -> bool {
+    pub fn is_removed(&self) -> bool {
         self.remove_by_us.load(Ordering::Acquire) != 0
     }
 
@@ -257,7 +257,7 @@ impl Delivery<'_> {
     fn is_too_slow(&mut self) -> bool {
         let held = lock(&self.shared.ring).held(self.state.reader);
         let slots = &self.shared.slots;
-        lock(&self.state.feed).is_to_detach(held, slots.count() as u64, slots.free() as u64, now_us())
+        lock(&self.state.feed).is_to_detach(held, slots.count() as u64, slots.stock(), now_us())
     }
 
     /// Detaches a `drop` sink, opens it anew and joins behind the head; what passed meanwhile is counted. One that takes

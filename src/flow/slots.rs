@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::batch::Batch;
+use crate::feed::Stock;
 
 /// The credit for one batch in flight, with the batch to fill. Dropped unadmitted, the credit goes back.
 pub struct Slot {
@@ -48,6 +49,15 @@ impl Slots {
 
     pub fn free(&self) -> usize {
         self.free.available_permits()
+    }
+
+    /// Whether a slot would be given now.
+    pub fn stock(&self) -> Stock {
+        match (self.parcels_fit(), self.free()) {
+            (false, _) => Stock::ParcelsFull,
+            (true, 0) => Stock::Dry,
+            (true, _) => Stock::Free,
+        }
     }
 
     /// Waits for a slot.

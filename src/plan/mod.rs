@@ -67,7 +67,7 @@ pub enum Received {
     Event,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// Grows with every reload; shapes of state carry it.
     pub generation: u64,

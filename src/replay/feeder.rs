@@ -16,8 +16,8 @@ use jiff::tz::TimeZone;
 pub const LISTENER: ListenerId = ListenerId(0);
 /// A batch is cut when the clock has moved by so much.
 const CUT_US: i64 = 1_000_000;
-/// A time without a year is read near another one; a day's difference never changes the year that is nearest.
-const NEAR_US: i64 = 86_400_000_000;
+/// Lines whose years are looked for so near to one another share a run.
+const NEAR_US: i64 = 1_000_000;
 /// Lines without a time wait for the next time behind the last; more than this do not.
 const WAITING_BYTES: usize = 1 << 20;
 
@@ -28,6 +28,9 @@ struct Waiting {
     truncated: bool,
     offset: u64,
     near_us: i64,
+    origin: Arc<Origin>,
+    /// Place of its input among the arguments.
+    file: u32,
     /// Its own time, or its record's.
     time_us: Option<i64>,
     record: Option<RecordHead>,
@@ -37,6 +40,7 @@ struct Waiting {
 #[derive(Clone, PartialEq)]
 struct Common {
     origin: Arc<Origin>,
+    file: u32,
     received_us: Option<i64>,
     near_us: i64,
 }
@@ -50,6 +54,8 @@ pub struct Feeder {
     open: Option<Common>,
     /// The clock when the slot's first line came.
     slot_since_us: i64,
+    /// The clock when its last line came.
+    slot_until_us: i64,
     clock: Clock,
     waiting: Vec<Waiting>,
     /// Bytes of the waiting lines.
@@ -66,7 +72,7 @@ pub struct Feeder {
 }
 
 /// An origin of the replay's listener.
-fn origin(form: Form, peer: Option<std::net::IpAddr>) -> Arc<Origin> {
+fn origin(form: Form, logplex: bool, peer: Option<std::net::IpAddr>) -> Arc<Origin> {
     Arc::new(Origin {
         listener: LISTENER,
         peer,
@@ -74,7 +80,7 @@ fn origin(form: Form, peer: Option<std::net::IpAddr>) -> Arc<Origin> {
         token: None,
         user: None,
         labels: Vec::new(),
-        logplex: false,
+        logplex,
         form,
     })
 }
@@ -92,24 +98,24 @@ impl Feeder {
             slot: None,
             open: None,
             slot_since_us: 0,
+            slot_until_us: 0,
             clock: Clock::default(),
             waiting: Vec::new(),
             bytes: Vec::new(),
             waiting_time_us: 0,
             received,
             zone,
-            origin: origin(Form::Syslog, None),
+            origin: origin(Form::Syslog, false, None),
             file: 0,
             modified_us: 0,
             progress,
         })
     }
 
-    /// The next input begins.
-    pub fn begin(&mut self, form: Form, modified_us: i64) {
-        self.close_run();
+    /// The next input begins; `logplex` says that Heroku sent it.
+    pub fn begin(&mut self, form: Form, logplex: bool, modified_us: i64) {
         self.file += 1;
-        self.origin = origin(form, None);
+        self.origin = origin(form, logplex, None);
         self.modified_us = modified_us;
     }
 
@@ -121,9 +127,10 @@ impl Feeder {
 
     /// What times without a year are near to.
     fn near_us(&self) -> i64 {
-        match self.clock.now_us() {
-            0 => self.modified_us,
-            now => now,
+        match (self.clock.now_us(), self.waiting.first()) {
+            (0, Some(Waiting { time_us: Some(time_us), .. })) => *time_us,
+            (0, _) => self.modified_us,
+            (now, _) => now,
         }
     }
 
@@ -154,6 +161,7 @@ impl Feeder {
             self.slot = Some(self.runtime.block_on(self.intake.slot()));
             self.slot_since_us = now;
         }
+        self.slot_until_us = now;
         let common = self.common(line);
         if self.open.as_ref() != Some(&common) {
             self.close_run();
@@ -182,18 +190,18 @@ impl Feeder {
             _ => line.near_us,
         };
         let origin = match line.record.as_ref().and_then(|record| record.peer) {
-            None => self.origin.clone(),
+            None => line.origin.clone(),
             Some(peer) => match &self.open {
                 Some(open) if open.origin.peer == Some(peer) => open.origin.clone(),
-                _ => origin(self.origin.form, Some(peer)),
+                _ => origin(line.origin.form, line.origin.logplex, Some(peer)),
             },
         };
-        Common { origin, received_us, near_us }
+        Common { origin, file: line.file, received_us, near_us }
     }
 
     fn close_run(&mut self) {
         let (Some(slot), Some(open)) = (&mut self.slot, self.open.take()) else { return };
-        if slot.batch.close_run(&open.origin, Identity::File { file: self.file }) > 0 {
+        if slot.batch.close_run(&open.origin, Identity::File { file: open.file }) > 0 {
             let run = slot.batch.runs.last_mut().expect("just closed");
             (run.received_us, run.near_us) = (open.received_us, Some(open.near_us));
         }
@@ -207,7 +215,7 @@ impl Feeder {
         self.progress.events += slot.batch.frames.len() as u64;
         let at = match self.received {
             ReceivedAt::Now => None,
-            ReceivedAt::Own | ReceivedAt::At(_) => Some(self.clock.now_us()),
+            ReceivedAt::Own | ReceivedAt::At(_) => Some(self.slot_until_us),
         };
         self.intake.admit_at(vec![slot], at);
     }
@@ -215,9 +223,9 @@ impl Feeder {
 
 impl Taker for Feeder {
     fn line(&mut self, line: Line<'_>) {
-        let near_us = self.near_us();
-        let tail = self.origin.form == Form::SyslogOrTail;
         let own = line.record.and_then(|record| record.received_us);
+        let near_us = own.unwrap_or_else(|| self.near_us());
+        let tail = self.origin.form == Form::SyslogOrTail;
         let time_us = own.or_else(|| {
             let frame = Span::of(0, line.bytes.len());
             syslog::header(line.bytes, frame, tail, near_us, &self.zone)?.time_us
@@ -227,8 +235,9 @@ impl Taker for Feeder {
             let next_us = if own.is_some() { None } else { Some(time_us) };
             self.resolve(next_us);
             self.waiting_time_us = time_us;
-        } else if self.bytes.len() > WAITING_BYTES {
-            self.resolve(None);
+        } else if self.bytes.len() + self.waiting.len() * size_of::<Waiting>() > WAITING_BYTES {
+            // Too long to wait for the next time: it is taken to be no later than now.
+            self.resolve(Some(self.clock.now_us()).filter(|now| *now > 0));
         }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(line.bytes);
@@ -238,6 +247,8 @@ impl Taker for Feeder {
             truncated: line.truncated,
             offset: line.offset,
             near_us,
+            origin: self.origin.clone(),
+            file: self.file,
             time_us,
             record: line.record.cloned(),
         });

@@ -5,6 +5,7 @@
 mod clock;
 mod feeder;
 pub mod input;
+mod output;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -116,7 +117,7 @@ pub fn run(options: Options) -> io::Result<Books> {
     };
     let books = flow.intake().books(LISTENER);
     for (path, mut input) in opened {
-        feeder.begin(form, input.modified_us);
+        feeder.begin(form, options.framing == InputFraming::LogplexBody, input.modified_us);
         let read = input::read(path, &mut input, options.framing, frame_bytes, &mut feeder)?;
         books.bytes.add(read.bytes);
         books.garbage_bytes.add(read.garbage_bytes);
@@ -167,8 +168,8 @@ fn start(options: &Options, plan: Plan, frame_bytes: usize) -> io::Result<Flow> 
     let flow = Flow::start(settings, Arc::new(plan))?;
     let sink = match &options.out {
         _ if options.format.is_none() => blackhole::plain(),
-        None => stdout::to_standard_output()?,
-        Some(path) => stdout::to(create(path)?),
+        None => output::or_exit(stdout::to_standard_output()?),
+        Some(path) => output::or_exit(stdout::to(create(path)?)),
     };
     let spec = SinkSpec {
         name: "out".into(),

@@ -70,7 +70,10 @@ impl Weir {
         }
         let plan = Arc::new(compile::next_plan(&next, &before));
         let listeners = compile::ids(&next, &plan);
-        self.swap(plan.clone(), Vec::new(), &[])?;
+        // Old sinks go on until the second change: until then every form that any sink wants is made.
+        let mut both = (*plan).clone();
+        both.outputs = compile::outputs(before.outputs.iter().chain(&plan.outputs).copied());
+        self.swap(Arc::new(both), Vec::new(), &[])?;
         let batch_bytes = compile::batch_bytes(&next);
         self.flow.raise_batch_bytes(batch_bytes);
         if let Err(error) = self.receivers.reload(&listeners, &next.trusted_proxies, batch_bytes) {

@@ -9,7 +9,7 @@ use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricT
 use prometheus::{Encoder, TextEncoder};
 
 use crate::batch::ListenerId;
-use crate::feed::reason;
+use crate::feed::{SinkBooks, reason};
 use crate::flow::{Flow, View};
 use crate::parse::heroku::KINDS;
 
@@ -140,20 +140,28 @@ fn of_listeners(page: &mut Page, view: &View) {
 
 fn of_sinks(page: &mut Page, view: &View) {
     let label = |name: &str| vec![("sink", name.to_string())];
-    page.family(&DELIVERED, view.sinks.iter().map(|sink| (label(&sink.name), sink.books.delivered)));
-    page.family(&RESENT, view.sinks.iter().map(|sink| (label(&sink.name), sink.books.resent)));
-    page.family(
-        &LAG,
-        view.sinks.iter().map(|sink| (label(&sink.name), view.head.saturating_sub(sink.books.mark))),
-    );
+    // A sink that a reload replaced and its successor are one series.
+    let mut sums: BTreeMap<&str, SinkBooks> = BTreeMap::new();
+    for sink in &view.sinks {
+        let sum = sums.entry(&sink.name).or_default();
+        sum.delivered += sink.books.delivered;
+        sum.resent += sink.books.resent;
+        // A series that begins at its first loss has no increase for Prometheus to see.
+        for (reason, rows) in
+            [(reason::NO_MATCH, 0), (reason::WHEN_FULL, 0)].into_iter().chain(sink.books.dropped.clone())
+        {
+            *sum.dropped.entry(reason).or_default() += rows;
+        }
+    }
+    page.family(&DELIVERED, sums.iter().map(|(name, sum)| (label(name), sum.delivered)));
+    page.family(&RESENT, sums.iter().map(|(name, sum)| (label(name), sum.resent)));
+    let at_work = view.sinks.iter().filter(|sink| sink.state != "removed");
+    page.family(&LAG, at_work.map(|sink| (label(&sink.name), view.head.saturating_sub(sink.books.mark))));
     page.family(
         &DROPPED,
-        view.sinks.iter().flat_map(|sink| {
-            // A series that begins at its first loss has no increase for Prometheus to see.
-            let mut dropped = BTreeMap::from([(reason::NO_MATCH, 0), (reason::WHEN_FULL, 0)]);
-            dropped.extend(&sink.books.dropped);
-            dropped.into_iter().map(|(reason, rows)| {
-                (vec![("sink", sink.name.clone()), ("reason", reason.to_string())], rows)
+        sums.iter().flat_map(|(name, sum)| {
+            sum.dropped.iter().map(|(reason, &rows)| {
+                (vec![("sink", name.to_string()), ("reason", reason.to_string())], rows)
             })
         }),
     );
