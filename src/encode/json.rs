@@ -3,6 +3,7 @@
 //! Always valid JSON in valid UTF-8, without a line break but the one that ends it. Text is replaced as
 //! `String::from_utf8_lossy` does, value by value, and escaped no more than JSON demands.
 
+use core::net::IpAddr;
 use std::io::Write;
 
 use super::Written;
@@ -14,44 +15,75 @@ use crate::parse::{heroku, sd, time};
 pub fn write(event: &Written, out: &mut Vec<u8>) {
     let row = event.event;
     let origin = &event.run.origin;
-    let mut object = Object::open(out);
-    object.text("id", event.id);
-    object.ascii("time", &time::write(row.time_us));
-    object.ascii("received", &time::write(row.received_us));
-    object.text_if_any("drain", event.text(row.drain));
-    object.text_if_any("computer", event.computer().unwrap_or_default().as_bytes());
-    labels(event, &mut object);
-    object.text("listener", event.plan.listener(origin.listener).name.as_bytes());
+    // `id` stands first and always, so that every later key follows a comma.
+    out.extend_from_slice(b"{\"id\":");
+    text(event.id, out);
+    ascii(b",\"time\":\"", &time::write(row.time_us), out);
+    ascii(b",\"received\":\"", &time::write(row.received_us), out);
+    text_if_any(b",\"drain\":", event.text(row.drain), out);
+    text_if_any(b",\"computer\":", event.computer().unwrap_or_default().as_bytes(), out);
+    labels(event, out);
+    text_if_any(b",\"listener\":", event.plan.listener(origin.listener).name.as_bytes(), out);
     match (&origin.peer_name, origin.peer) {
-        (Some(name), _) => object.text("peer", name.as_bytes()),
+        (Some(name), _) => text_if_any(b",\"peer\":", name.as_bytes(), out),
         (None, Some(peer)) => {
-            object.key("peer");
-            write!(object.out, "\"{}\"", peer.to_canonical()).expect("a Vec takes all bytes");
+            out.extend_from_slice(b",\"peer\":");
+            address(peer.to_canonical(), out);
         }
         (None, None) => {}
     }
-    object.text_if_any("hostname", event.text(row.hostname));
-    object.text_if_any("source", event.text(row.source));
-    object.text_if_any("process", event.text(row.process));
-    object.text_if_any("msgid", event.text(row.msgid));
-    structured_data(event.text(row.sd), &mut object);
-    object.ascii("kind", heroku::KINDS[row.kind.0 as usize].as_bytes());
+    text_if_any(b",\"hostname\":", event.text(row.hostname), out);
+    text_if_any(b",\"source\":", event.text(row.source), out);
+    text_if_any(b",\"process\":", event.text(row.process), out);
+    text_if_any(b",\"msgid\":", event.text(row.msgid), out);
+    structured_data(event.text(row.sd), out);
+    ascii(b",\"kind\":\"", heroku::KINDS[row.kind.0 as usize].as_bytes(), out);
     if let Some(facility) = row.facility().and_then(|facility| FACILITIES.get(facility as usize)) {
-        object.ascii("facility", facility.as_bytes());
+        ascii(b",\"facility\":\"", facility.as_bytes(), out);
     }
-    object.ascii("severity", row.severity.name().as_bytes());
+    ascii(b",\"severity\":\"", row.severity.name().as_bytes(), out);
     if let Some(pri) = row.pri {
-        object.int("pri", pri as u64);
+        out.extend_from_slice(b",\"pri\":");
+        super::number(pri as u64, out);
     }
-    flags(row.flags, &mut object);
-    fields(event, &mut object);
-    object.text("message", event.text(row.message));
-    object.close();
-    out.push(b'\n');
+    flags(row.flags, out);
+    fields(event, out);
+    out.extend_from_slice(b",\"message\":");
+    text(event.text(row.message), out);
+    out.extend_from_slice(b"}\n");
+}
+
+/// Appends a key, its opening quote included, and a text of ours: ASCII that needs no escape.
+fn ascii<const N: usize>(key: &[u8; N], value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(key);
+    out.extend_from_slice(value);
+    out.push(b'"');
+}
+
+/// Appends a key and a text, unless the text is empty.
+fn text_if_any<const N: usize>(key: &[u8; N], value: &[u8], out: &mut Vec<u8>) {
+    if !value.is_empty() {
+        out.extend_from_slice(key);
+        text(value, out);
+    }
+}
+
+/// Appends an address in quotes.
+fn address(address: IpAddr, out: &mut Vec<u8>) {
+    match address {
+        IpAddr::V4(v4) => {
+            for (index, octet) in v4.octets().into_iter().enumerate() {
+                out.push(if index == 0 { b'"' } else { b'.' });
+                super::number(octet as u64, out);
+            }
+        }
+        IpAddr::V6(v6) => write!(out, "\"{v6}").expect("a Vec takes all bytes"),
+    }
+    out.push(b'"');
 }
 
 /// What the pipeline says of the drain and what the request says, by name; the pipeline's own win.
-fn labels(event: &Written, object: &mut Object) {
+fn labels(event: &Written, out: &mut Vec<u8>) {
     let own = event.drain.map_or(&[][..], |drain| &drain.labels);
     let all = || own.iter().chain(&event.run.origin.labels);
     // Few enough that searching for the next name beats keeping them in order.
@@ -60,8 +92,8 @@ fn labels(event: &Written, object: &mut Object) {
         later.min_by(|(a, _), (b, _)| a.cmp(b))
     };
     let Some(mut label) = next(None) else { return };
-    object.key("labels");
-    let mut labels = Object::open(object.out);
+    out.extend_from_slice(b",\"labels\":");
+    let mut labels = Object::open(out);
     loop {
         labels.text(&label.0, label.1.as_bytes());
         match next(Some(&label.0)) {
@@ -72,12 +104,12 @@ fn labels(event: &Written, object: &mut Object) {
 }
 
 /// `{"id":{"param":"value"}}`. Of equal names the last counts.
-fn structured_data(data: &[u8], object: &mut Object) {
+fn structured_data(data: &[u8], out: &mut Vec<u8>) {
     if data.is_empty() {
         return;
     }
-    object.key("sd");
-    let mut by_id = Object::open(object.out);
+    out.extend_from_slice(b",\"sd\":");
+    let mut by_id = Object::open(out);
     let ids = Names::of(sd::elements(data).map(|element| element.id));
     for (_, element) in sd::elements(data).enumerate().filter(|(index, _)| ids.is_last(*index)) {
         by_id.sent_key(element.id);
@@ -121,18 +153,18 @@ impl<'a> Names<'a> {
     }
 }
 
-fn flags(flags: Flags, object: &mut Object) {
+fn flags(flags: Flags, out: &mut Vec<u8>) {
     if flags.is_empty() {
         return;
     }
-    object.key("flags");
+    out.extend_from_slice(b",\"flags\":");
     let names = Flags::ALL.iter().filter(|(flag, _)| flags.has(*flag)).map(|(_, name)| name.as_bytes());
-    array(names, object.out);
+    array(names, out);
 }
 
-fn fields(event: &Written, object: &mut Object) {
-    object.key("fields");
-    let mut fields = Object::open(object.out);
+fn fields(event: &Written, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"fields\":");
+    let mut fields = Object::open(out);
     for field in event.fields {
         match field.name {
             Name::Known(id) => fields.key(heroku::FIELDS[id.0 as usize]),
@@ -188,6 +220,7 @@ impl<'o> Object<'o> {
     /// Appends a name of ours: ASCII that needs no escape. Its value must follow.
     fn key(&mut self, name: &str) {
         self.comma();
+        self.out.reserve(name.len() + 3);
         self.out.push(b'"');
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
@@ -317,8 +350,6 @@ fn escaped_str(valid: &str, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use core::net::IpAddr;
-
     use proptest::prelude::*;
     use serde_json::{Value as Json, json};
 

@@ -409,15 +409,22 @@ impl Words {
             Words::Any => true,
             Words::Start(words) => words.iter().any(|word| starts(word) && word_ends(text, word.len())),
             Words::Prefix(word) => starts(word),
-            Words::Has(part) => memchr::memmem::find(text, part.as_bytes()).is_some(),
+            Words::Has(part) => has(text, part.as_bytes()),
             Words::PrefixAndHas(words, part) => {
-                words.iter().any(|word| starts(word)) && memchr::memmem::find(text, part.as_bytes()).is_some()
+                words.iter().any(|word| starts(word)) && has(text, part.as_bytes())
             }
             Words::Code(letters) => {
                 text.strip_prefix(b"Error ").is_some_and(|rest| code_at(rest, letters).is_some())
             }
         }
     }
+}
+
+/// Whether `part` stands in `text`. Looks for its `#`, which is rare, where it has one: no searcher is built a line.
+fn has(text: &[u8], part: &[u8]) -> bool {
+    let anchor = memchr::memchr(b'#', part).unwrap_or(0);
+    let stands = |at: usize| at >= anchor && text[at - anchor..].starts_with(part);
+    part.is_empty() || memchr::memchr_iter(part[anchor], text).any(stands)
 }
 
 /// The kind of a message; `text` is without ANSI.

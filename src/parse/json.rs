@@ -332,7 +332,7 @@ mod tests {
 
     use super::*;
     use crate::event::Texts;
-    use crate::parse::check::shown;
+    use crate::parse::tests::shown;
 
     /// Reads a body by one of the two ways; also whether simd-json took it.
     fn read(body: &[u8], strict_only: bool) -> (bool, Result<String, Broken>) {

@@ -88,8 +88,8 @@ fn of_ruby(text: &[u8]) -> Option<Severity> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse::check::read;
     use crate::parse::json::{Json, candidate};
+    use crate::parse::tests::read;
 
     #[test]
     fn the_first_rule_that_gives_a_level_wins() {

@@ -4,7 +4,7 @@
 //! backslashes. Of equal names the first counts: what comes later on a line is the less trusted.
 
 use super::heroku;
-use super::text::{Row, Text, digits, is_blank, is_number, number};
+use super::text::{Row, Text, digits, is_blank, is_number, number, until_blank_or};
 use crate::event::{Field, FieldId, Name, Span, Value};
 use crate::limits;
 
@@ -57,12 +57,12 @@ impl<'a> Iterator for Pairs<'a> {
         loop {
             self.skip(is_blank);
             let start = self.at;
-            self.skip(|byte| !is_blank(byte) && byte != b'=');
+            self.at += until_blank_or(&self.text.bytes[self.at..], b'=');
             if self.at == self.text.len() {
                 return None;
             }
             if self.text.bytes[self.at] != b'=' || self.at == start {
-                self.skip(|byte| !is_blank(byte));
+                self.at += until_blank_or(&self.text.bytes[self.at..], b' ');
                 continue;
             }
             let key = self.text.part(start, self.at);
@@ -74,7 +74,7 @@ impl<'a> Iterator for Pairs<'a> {
                 self.at = value + close + 2;
                 return Some(Pair { key, value: self.text.part(value + 1, value + 1 + close), quoted: true });
             }
-            self.skip(|byte| !is_blank(byte));
+            self.at += until_blank_or(&self.text.bytes[self.at..], b' ');
             return Some(Pair { key, value: self.text.part(value, self.at), quoted: false });
         }
     }
@@ -235,7 +235,7 @@ pub(super) fn number_after(text: Text, word: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse::check::read;
+    use crate::parse::tests::read;
 
     #[test]
     fn addon_metrics() {

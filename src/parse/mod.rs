@@ -3,8 +3,6 @@
 //! `event` never fails: a frame that is neither RFC 5424 nor RFC 3164 becomes an event of kind `other`. Nothing is
 //! allocated an event once the scratch has grown: made text and fields go to the caller's `Scratch`.
 
-#[cfg(test)]
-mod check;
 pub mod heroku;
 mod ingest;
 pub mod json;
@@ -16,6 +14,8 @@ mod router;
 pub mod sd;
 mod strict;
 pub mod syslog;
+#[cfg(test)]
+mod tests;
 mod text;
 pub mod time;
 
@@ -223,7 +223,8 @@ fn parsed(
     let kind = heroku::kind(of(envelope.source), of(envelope.process), plain.bytes);
     let shown =
         [envelope.hostname, envelope.source, envelope.process, envelope.msgid, envelope.sd, message.span];
-    let valid = core::str::from_utf8(of(frame)).is_ok()
+    let valid = of(frame).is_ascii()
+        || core::str::from_utf8(of(frame)).is_ok()
         || shown.iter().all(|span| core::str::from_utf8(of(*span)).is_ok());
     let mut flags = envelope.flags;
     if !valid {

@@ -141,7 +141,7 @@ fn signed<'a>(text: Text<'a>, at: Option<usize>) -> Option<(usize, Text<'a>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse::check::read;
+    use crate::parse::tests::read;
 
     fn check(kind: KindId, cases: &[(&str, Option<Severity>, &str)]) {
         for (text, severity, expected) in cases {

@@ -112,7 +112,7 @@ fn pair(text: Text) -> Option<(Pair, Text)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse::check::read;
+    use crate::parse::tests::read;
 
     #[test]
     fn lines_and_their_severity() {

@@ -349,7 +349,7 @@ fn client_ip<'a>(fwd: Text<'a>, trusted: &[IpNet]) -> Option<Text<'a>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse::check::read;
+    use crate::parse::tests::read;
 
     fn shown(text: &str) -> String {
         read(text, |text, row| fields(text, &[], row)).1

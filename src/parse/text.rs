@@ -68,6 +68,33 @@ pub(crate) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+const HIGHS: u64 = ONES << 7;
+
+/// How many bytes come before the first blank or `stop`, which is ASCII.
+///
+/// Looks at eight together: a byte below 0x21 or equal to `stop` leaves its high bit set, the first of them exactly.
+pub(crate) fn until_blank_or(bytes: &[u8], stop: u8) -> usize {
+    let ends = |byte: &u8| is_blank(*byte) || *byte == stop;
+    let mut at = 0;
+    for chunk in bytes.as_chunks::<8>().0 {
+        let word = u64::from_le_bytes(*chunk);
+        let below = word.wrapping_sub(ONES * 0x21) & !word;
+        let other = word ^ (ONES * stop as u64);
+        let found = (below | other.wrapping_sub(ONES) & !other) & HIGHS;
+        if found != 0 {
+            at += found.trailing_zeros() as usize / 8;
+            if ends(&bytes[at]) {
+                return at;
+            }
+            // A control byte that is no blank: rare enough to go on one by one.
+            break;
+        }
+        at += 8;
+    }
+    at + bytes[at..].iter().position(ends).unwrap_or(bytes.len() - at)
+}
+
 /// The fields of the event at hand and the arena for what they need to have made.
 pub(crate) struct Row<'a> {
     pub made: &'a mut Vec<u8>,
@@ -172,7 +199,21 @@ fn sequence(bytes: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn eight_bytes_together_end_where_one_by_one_they_do(
+            bytes in proptest::collection::vec(prop_oneof![any::<u8>(), 0u8..0x42], 0..40),
+        ) {
+            for stop in [b'=', b' '] {
+                let slow = bytes.iter().position(|byte| is_blank(*byte) || *byte == stop);
+                prop_assert_eq!(until_blank_or(&bytes, stop), slow.unwrap_or(bytes.len()));
+            }
+        }
+    }
 
     #[test]
     fn numbers_are_those_of_json() {
