@@ -5,6 +5,8 @@ mod support;
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine;
+use serde_json::Value;
 use support::frames::{FILES, check, load, pipeline, send};
 use support::weir::{Weir, run};
 use weir_load::check::Options as Check;
@@ -73,4 +75,43 @@ fn one_receiver_or_four_give_the_same_events_in_order_within_each_connection() {
         let report = check(ended.dir.path(), &[&summary.record], Check::default());
         assert!(report.clean() && report.matched == summary.events, "{}", report.text());
     }
+}
+
+/// The events of a replay, without what says where they lay and when they came.
+fn events_of(framing: &str, input: &Path) -> Vec<Value> {
+    let output = run(&["replay", "--framing", framing, input.to_str().unwrap()], b"");
+    let books = support::weir::last_line(&output.stderr);
+    assert!(output.status.success() && books["closed"] == true, "{books}");
+    let read = |line: &str| {
+        let mut event: Value = serde_json::from_str(line).unwrap();
+        event.as_object_mut().unwrap().retain(|key, _| key != "id" && key != "received");
+        event
+    };
+    std::str::from_utf8(&output.stdout).unwrap().lines().map(read).collect()
+}
+
+#[test]
+fn a_record_of_a_frame_gives_the_event_that_the_frame_gave() {
+    let load = Load::new(11, Mix::Fair, Form::Syslog, 1_700_000_000_000_000, 1, Some(900.0), 100_000);
+    let (generator, mut stamp) = (Generator::new(load), Stamp::default());
+    let (mut stream, mut records) = (Vec::new(), String::new());
+    for n in 0..2000 {
+        let mut counted = Vec::new();
+        generator.frame(0, n, &mut stamp, &mut counted);
+        let count = counted.iter().position(|byte| *byte == b' ').unwrap();
+        let raw = base64::engine::general_purpose::STANDARD.encode(&counted[count + 1..]);
+        let second = n % 60;
+        records += &format!("{{\"received\":\"2023-11-14T22:13:{second:02}Z\",\"raw_base64\":\"{raw}\"}}\n");
+        stream.extend_from_slice(&counted);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (of_stream, of_records) = (dir.path().join("stream"), dir.path().join("records"));
+    std::fs::write(&of_stream, stream).unwrap();
+    std::fs::write(&of_records, records).unwrap();
+    let (streamed, recorded) = (events_of("octet", &of_stream), events_of("records", &of_records));
+    assert_eq!(streamed.len(), 2000);
+    for (streamed, recorded) in streamed.iter().zip(&recorded) {
+        assert_eq!(streamed, recorded);
+    }
+    assert_eq!(streamed.len(), recorded.len());
 }

@@ -1,7 +1,6 @@
 #![no_main]
 
 #[path = "../../tests/fuzz/targets.rs"]
-#[allow(dead_code, reason = "each binary runs one target")]
 mod targets;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::header(data));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| targets::header(input));

@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
 
     /// Turns the notes into problems of the file `name`, whose text is `text`.
     pub fn problems(self, name: &str, text: &str) -> Problems {
-        let lines: Vec<&str> = text.lines().collect();
+        let lines: Vec<&str> = lines(text).collect();
         let mut problems = Problems::default();
         // In the line of a break a value may be cut in half; what is said of it would mislead.
         let cut = self.notes.first().filter(|_| self.partial).map(|note| note.at);
@@ -449,6 +449,11 @@ impl<'a> Reader<'a> {
 /// Returns a hint that shows a valid value of `key`.
 pub(super) fn example(key: &Key) -> String {
     format!("example: `{}: {}`", key.name, key.example)
+}
+
+/// The lines of a text as YAML counts them: a CR alone ends one too. Were they counted otherwise, masks would miss.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
 
 /// Returns the line of a problem with all masked extents replaced; nothing if it would help nobody.

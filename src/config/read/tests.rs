@@ -349,6 +349,8 @@ fn secrets_are_never_printed() {
         producing("options: {sasl.password: hunter2, bootstrap.servers: x}"),
         producing("option: {sasl.password: hunter2}"),
         producing("secret: hunter2"),
+        // A line that ends in CR alone once shifted the lines shown against their masks.
+        format!("#\r{}", listening("framing: x\n    users: {heroku: hunter2}")),
     ] {
         let problems = read(&text).expect_err(&text);
         let printed = format!("{problems}{}{problems:?}", problems.coloured());
