@@ -177,7 +177,7 @@ pub fn json(input: &[u8]) {
     let line = lines(0, 0, Form::Syslog, &[HEAD, body].concat());
     let (fields, bad) = (&line["fields"], line.get("flags").is_some_and(|flags| names(flags, "bad_json")));
 
-    let body = body.trim_ascii();
+    let body = trimmed(body);
     let is_candidate = body.starts_with(b"{") && body.ends_with(b"}");
     assert!(is_candidate || !bad, "what is no JSON body cannot be a broken one");
     if !is_candidate {
@@ -200,11 +200,19 @@ pub fn json(input: &[u8]) {
     }
 }
 
+/// Without JSON's white space at both ends; a form feed is none.
+fn trimmed(text: &[u8]) -> &[u8] {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let Some(start) = text.iter().position(|byte| !blank(byte)) else { return b"" };
+    let end = text.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
+    &text[start..end]
+}
+
 /// A pipeline file is read or complained about, without a word of what the environment says.
 pub fn pipeline(input: &[u8]) {
     const SECRET: &str = "zq5ecretqz";
     let text = String::from_utf8_lossy(&input[..input.len().min(INPUT_BYTES)]);
-    let variable = |name: &str| (name.len() % 3 > 0).then(|| SECRET.to_string());
+    let variable = |name: &str| (name.len() % 4 < 3).then(|| SECRET.to_string());
     let file = |path: &std::path::Path| match path.as_os_str().len() % 3 {
         0 => Err("it is not there".to_string()),
         _ => Ok(()),
