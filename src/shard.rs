@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::batch::{Admission, Batch, Frame, ListenerId, Number, Run};
 use crate::encode::{self, Written};
 use crate::event::{Event, Flags, Texts};
+use crate::frame;
 use crate::limits;
 use crate::outcome::{Apart, Outcome, Parcel, Row, Share, Word};
 use crate::parse::{self, Scratch, heroku};
@@ -321,6 +322,9 @@ fn quarantine(received_us: i64, run: &Run, raw: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(format!(r#","peer":"{peer}""#).as_bytes());
     }
     out.extend_from_slice(br#","raw_base64":""#);
+    // Without a count a record is read line by line, and a message may hold line feeds.
+    let counted = [raw.len().to_string().as_bytes(), b" ", raw].concat();
+    let raw = if frame::is_frame_start(&counted) == Some(true) { &counted[..] } else { raw };
     for chunk in raw.chunks(3) {
         let word =
             chunk.iter().fold(0u32, |word, &byte| word << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));

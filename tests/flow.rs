@@ -55,15 +55,24 @@ impl Entry for Held {
     }
 }
 
-/// A sink that forgets what is not safe when it fails, as a producer that is made anew does.
+/// A sink and its thread's state.
 struct Sink {
     reader: ReaderId,
     feed: Feed,
+    /// It keeps over a failure what it has taken, and takes nothing twice; else it forgets what is not safe, as a producer
+    /// that is made anew does.
+    keeps: bool,
+    /// It cannot be opened anew, and misses what passes.
+    detached: bool,
+    /// It has left the ring.
+    gone: bool,
     /// Taken and not yet safe: number and ids.
     taken: Vec<(Number, Vec<String>)>,
     /// Ids that are safe, in order.
     safe: Vec<String>,
     removed: bool,
+    /// Frames admitted when a reload took it away.
+    ends_with: Option<u64>,
     /// Frames admitted before it came.
     admitted_before: u64,
 }
@@ -76,6 +85,27 @@ struct Post {
     events: Vec<u64>,
     /// What its leading notice tells; it may grow from one try to the next.
     lost: Option<u64>,
+}
+
+impl Post {
+    fn frames(&self) -> Vec<String> {
+        self.lost.map(notice).into_iter().chain(self.events.iter().map(|n| event(*n))).collect()
+    }
+
+    /// Makes a run of the frames `from..to`.
+    fn fill(&self, batch: &mut Batch, from: usize, to: usize) {
+        let frames = self.frames();
+        for text in &frames[from..to.min(frames.len())] {
+            push(batch, text);
+        }
+        let identity = Identity::Post {
+            frame_id: self.frame_id.as_str().into(),
+            first: (frames.len() - from) as u32,
+            continues: from > 0,
+            lead_loss: self.lost,
+        };
+        batch.close_run(&origin(Some(self.token)), identity);
+    }
 }
 
 struct Sim {
@@ -96,6 +126,8 @@ struct Sim {
     posts: Vec<Post>,
     /// What each Frame-Id has told as lost so far.
     told: HashMap<(u64, String), Option<u64>>,
+    /// Number of the last batch of each Frame-Id's first try.
+    whole_at: HashMap<String, Number>,
     // The naive record.
     admitted: u64,
     duplicates: u64,
@@ -154,6 +186,7 @@ impl Sim {
             next_event: 0,
             posts: Vec::new(),
             told: HashMap::new(),
+            whole_at: HashMap::new(),
             admitted: 0,
             duplicates: 0,
             counted: (0, 0),
@@ -173,9 +206,13 @@ impl Sim {
         self.sinks.push(Sink {
             reader,
             feed,
+            keeps: self.rng.one_in(2),
+            detached: false,
+            gone: false,
             taken: Vec::new(),
             safe: Vec::new(),
             removed: false,
+            ends_with: None,
             admitted_before: self.admitted,
         });
     }
@@ -194,13 +231,16 @@ impl Sim {
         }
     }
 
-    /// Admits a batch of lines and POSTs, some of them sent before.
+    /// Admits a batch of lines and POSTs, some of them sent before, or a POST in several batches.
     fn receive(&mut self) {
+        if self.rng.one_in(6) {
+            return self.receive_large();
+        }
         if self.in_flight >= SLOTS {
             return;
         }
         let mut batch = Batch::new(64 * 1024);
-        let mut wanted = Vec::new();
+        let (mut wanted, mut posts) = (Vec::new(), Vec::new());
         for _ in 0..=self.rng.below(3) {
             if self.rng.one_in(2) {
                 for _ in 0..self.rng.below(5) {
@@ -212,24 +252,59 @@ impl Sim {
                 batch.close_run(&origin(None), Identity::Batch);
             } else {
                 let post = self.some_post();
-                self.add_post(&mut batch, &post, &mut wanted);
+                post.fill(&mut batch, 0, usize::MAX);
+                wanted.extend(self.expect(&post).into_iter().flatten());
+                posts.push(post);
             }
         }
-        if batch.is_empty() {
+        if !batch.is_empty() {
+            self.pass(vec![batch], vec![wanted], &posts);
+        }
+    }
+
+    /// Admits a POST whose frames fill several batches.
+    fn receive_large(&mut self) {
+        let post = self.some_post();
+        let frames = post.frames().len();
+        if self.in_flight + frames as u64 > SLOTS {
             return;
         }
-        let admitted = self.gate.pass([&mut batch], self.now_us);
-        assert_eq!(admitted.number, batch.number);
+        let step = 1 + self.rng.below(3) as usize;
+        let (mut group, mut wanted) = (Vec::new(), Vec::new());
+        let expected = self.expect(&post);
+        for from in (0..frames).step_by(step) {
+            let mut batch = Batch::new(64 * 1024);
+            post.fill(&mut batch, from, from + step);
+            wanted.push(expected[from..frames.min(from + step)].iter().flatten().cloned().collect());
+            group.push(batch);
+        }
+        self.pass(group, wanted, &[post]);
+    }
+
+    /// Passes the gate, and compares what it says with the naive record.
+    fn pass(&mut self, mut group: Vec<Batch>, wanted: Vec<Vec<String>>, posts: &[Post]) {
+        let before = self.gate.last();
+        let admitted = self.gate.pass(&mut group, self.now_us);
+        assert_eq!(admitted.number, before + group.len() as u64);
         for (_, fresh, duplicate) in &admitted.frames {
             self.counted = (self.counted.0 + fresh, self.counted.1 + duplicate);
         }
-        for (_, run, waits_for) in &admitted.duplicates {
-            assert_ne!(batch.runs[*run].admission, Admission::Admitted);
-            assert!(*waits_for <= batch.number && *waits_for > 0, "a receipt that can come");
+        for (index, run, waits_for) in &admitted.duplicates {
+            let run = &group[*index].runs[*run];
+            assert_ne!(run.admission, Admission::Admitted);
+            let Identity::Post { frame_id, .. } = &run.identity else { panic!("only POSTs are sent again") };
+            let first = self.whole_at.get(&**frame_id).copied().unwrap_or(admitted.number);
+            assert!((first..=admitted.number).contains(waits_for), "a receipt comes when all is safe");
         }
-        self.expected.insert(batch.number, wanted);
-        self.in_flight += 1;
-        self.queued.push(batch);
+        for post in posts {
+            self.whole_at.entry(post.frame_id.clone()).or_insert(admitted.number);
+        }
+        for (batch, wanted) in group.into_iter().zip(wanted) {
+            assert_eq!(batch.number, self.expected.last_key_value().map_or(0, |(last, _)| *last) + 1);
+            self.expected.insert(batch.number, wanted);
+            self.in_flight += 1;
+            self.queued.push(batch);
+        }
     }
 
     /// A new POST, or one of the last ones again, perhaps with another leading notice.
@@ -254,42 +329,24 @@ impl Sim {
         post
     }
 
-    fn add_post(&mut self, batch: &mut Batch, post: &Post, wanted: &mut Vec<String>) {
-        let frames = post.events.len() as u64 + u64::from(post.lost.is_some());
-        if let Some(lost) = post.lost {
-            push(batch, &notice(lost));
-        }
-        for n in &post.events {
-            push(batch, &event(*n));
-        }
-        let identity = Identity::Post {
-            frame_id: post.frame_id.as_str().into(),
-            first: frames as u32,
-            continues: false,
-            lead_loss: post.lost,
-        };
-        batch.close_run(&origin(Some(post.token)), identity);
+    /// Notes in the naive record what becomes of a try; returns the text that each frame must bring, if any.
+    fn expect(&mut self, post: &Post) -> Vec<Option<String>> {
+        let frames = post.frames().len() as u64;
         let key = (post.token, post.frame_id.clone());
-        let text = |lost: u64| format!("Error L10 (output buffer overflow): {lost} messages");
-        match self.told.get(&key).copied() {
-            None => {
-                self.admitted += frames;
-                self.lost_upstream += post.lost.unwrap_or(0);
-                wanted.extend(post.lost.map(text));
-                wanted.extend(post.events.iter().map(|n| format!("event {n}")));
-                self.told.insert(key, post.lost);
-            }
-            Some(told) => match post.lost {
-                Some(lost) if lost > told.unwrap_or(0) => {
-                    self.admitted += 1;
-                    self.duplicates += frames - 1;
-                    self.lost_upstream += lost - told.unwrap_or(0);
-                    wanted.push(text(lost));
-                    self.told.insert(key, post.lost);
-                }
-                _ => self.duplicates += frames,
-            },
+        let notice = post.lost.map(|lost| format!("Error L10 (output buffer overflow): {lost} messages"));
+        let told = self.told.get(&key).copied();
+        let adds = post.lost.unwrap_or(0).saturating_sub(told.flatten().unwrap_or(0));
+        let events = post.events.iter().map(|n| told.is_none().then(|| format!("event {n}")));
+        let texts = notice.map(|text| (told.is_none() || adds > 0).then_some(text)).into_iter().chain(events);
+        let texts: Vec<Option<String>> = texts.collect();
+        let fresh = texts.iter().flatten().count() as u64;
+        self.admitted += fresh;
+        self.duplicates += frames - fresh;
+        self.lost_upstream += adds;
+        if told.is_none() || adds > 0 {
+            self.told.insert(key, post.lost);
         }
+        texts
     }
 
     /// Any shard takes any queued batch; now and then it panics.
@@ -324,15 +381,27 @@ impl Sim {
     /// One turn of a sink's thread.
     fn deliver(&mut self, at: usize) {
         let reader = self.sinks[at].reader;
-        if self.sinks[at].removed && self.ring.is_done(reader) {
+        if self.sinks[at].gone {
             return;
+        }
+        if self.sinks[at].detached {
+            if self.rng.one_in(8) {
+                self.rejoin(at, reason::WHEN_FULL);
+            }
+            return;
+        }
+        let out_of_time = self.sinks[at].removed && self.rng.one_in(40);
+        if out_of_time || self.ring.is_done(reader) {
+            return self.leave(at, out_of_time);
         }
         if let Some(outcome) = self.ring.take(reader).map(|held| held.0.clone()) {
             let sink = &mut self.sinks[at];
             sink.feed.take(outcome.number, outcome.shares[0]);
             let parcel = outcome.parcels[0].as_ref();
             let rows = parcel.map_or(Vec::new(), |parcel| texts(&parcel.bytes));
-            sink.taken.push((outcome.number, rows));
+            if sink.taken.last().is_none_or(|(last, _)| *last < outcome.number) {
+                sink.taken.push((outcome.number, rows));
+            }
         }
         match self.rng.below(10) {
             0 => self.fail(at),
@@ -361,7 +430,9 @@ impl Sim {
 
     fn fail(&mut self, at: usize) {
         let sink = &mut self.sinks[at];
-        sink.taken.clear();
+        if !sink.keeps {
+            sink.taken.clear();
+        }
         let rows = self.ring.rewind(sink.reader).map(|held| held.0.shares[0].passed).sum();
         sink.feed.resend(rows);
     }
@@ -372,12 +443,35 @@ impl Sim {
         if !sink.feed.is_to_detach(self.ring.held(sink.reader), SLOTS, stock, self.now_us) {
             return;
         }
+        self.detach(at);
+        // It may be opened anew at once, or be out of order for a while.
+        if self.rng.one_in(2) {
+            self.rejoin(at, reason::WHEN_FULL);
+        }
+    }
+
+    fn detach(&mut self, at: usize) {
+        let sink = &mut self.sinks[at];
         self.in_flight -= self.ring.detach(sink.reader).len() as u64;
         sink.taken.clear();
+        sink.detached = true;
+    }
+
+    fn rejoin(&mut self, at: usize, why: &'static str) {
+        let sink = &mut self.sinks[at];
         let missed = self.ring.rejoin(sink.reader);
-        sink.feed.miss(&missed, self.ring.mark(sink.reader), reason::WHEN_FULL);
-        // A reader that joins the head holds nothing that was there.
-        self.in_flight -= self.ring.release(sink.reader, self.ring.mark(sink.reader)).len() as u64;
+        sink.feed.miss(&missed, self.ring.mark(sink.reader), why);
+        sink.detached = false;
+    }
+
+    /// A removed sink ends, done or out of time.
+    fn leave(&mut self, at: usize, out_of_time: bool) {
+        if out_of_time {
+            self.detach(at);
+            self.rejoin(at, reason::REMOVED);
+        }
+        self.sinks[at].gone = true;
+        self.in_flight -= self.ring.leave(self.sinks[at].reader).len() as u64;
     }
 
     /// A reload takes a sink away and brings another; the gate is shut and the shards are at rest.
@@ -389,6 +483,7 @@ impl Sim {
         if !self.sinks[at].removed {
             self.sinks[at].removed = true;
             self.ring.end_here(self.sinks[at].reader);
+            self.sinks[at].ends_with = Some(self.admitted);
             let when_full = self.sinks[at].feed.when_full;
             self.add_sink(when_full);
         }
@@ -403,7 +498,9 @@ impl Sim {
                 self.deliver(at);
                 self.flush(at);
             }
-            let rest = |sink: &Sink| self.ring.held(sink.reader) == 0;
+            let rest = |sink: &Sink| {
+                sink.gone || !sink.removed && !sink.detached && self.ring.held(sink.reader) == 0
+            };
             if self.queued.is_empty() && self.ring.head() == self.gate.last() && self.sinks.iter().all(rest) {
                 break;
             }
@@ -423,10 +520,8 @@ impl Sim {
         let books = &sink.feed.books;
         assert!(books.balance(), "{books:?}");
         assert_eq!(books.delivered, sink.safe.len() as u64);
-        assert!(sink.removed || books.mark == head);
-        if !sink.removed {
-            assert_eq!(books.admitted, self.admitted - sink.admitted_before);
-        }
+        assert!(sink.gone || books.mark == head);
+        assert_eq!(books.admitted, sink.ends_with.unwrap_or(self.admitted) - sink.admitted_before);
         if sink.feed.when_full == WhenFull::Block {
             assert_eq!(books.dropped.get(reason::WHEN_FULL), None);
         }
@@ -454,7 +549,7 @@ fn texts(bytes: &[u8]) -> Vec<String> {
 /// What the admitted notices of a batch add to the messages known lost.
 fn lost_in(batch: &Batch) -> u64 {
     let run = |run: &weir::batch::Run| {
-        let Identity::Post { lead_loss: Some(lost), .. } = &run.identity else { return 0 };
+        let Identity::Post { lead_loss: Some(lost), continues: false, .. } = &run.identity else { return 0 };
         match run.admission {
             Admission::Admitted => *lost,
             Admission::DuplicateButFirst { known } => lost - known,
