@@ -216,10 +216,7 @@ mod tests {
         assert!(!feed.is_to_detach(9, 16, Stock::Dry, 2_000_002));
         assert!(!feed.is_to_detach(9, 16, Stock::Free, 2_200_002));
         assert!(feed.is_to_detach(9, 16, Stock::Dry, 2_200_002));
-        assert!(
-            !feed.is_to_detach(3, 16, Stock::ParcelsFull, 3_000_000)
-                && !feed.is_to_detach(2, 16, Stock::ParcelsFull, 4_000_000)
-        );
+        assert!(!feed.is_to_detach(2, 16, Stock::ParcelsFull, 4_000_000));
         assert!(!feed.is_to_detach(3, 16, Stock::ParcelsFull, 5_000_000));
         assert!(feed.is_to_detach(3, 16, Stock::ParcelsFull, 5_200_000));
         feed.take(1, share(3, 1));
