@@ -268,3 +268,22 @@ fn the_guides_reports_are_read_without_loss() {
         }
     }
 }
+
+#[test]
+fn files_of_one_replay_have_ids_of_their_own_and_a_broken_output_ends_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = "<190>1 2024-01-01T00:00:00Z d.0 app web.1 - - hello\n";
+    let files: Vec<String> = (1..=3).map(|n| dir.path().join(n.to_string()).display().to_string()).collect();
+    for file in &files {
+        std::fs::write(file, line).unwrap();
+    }
+    let arguments: Vec<&str> = ["replay"].into_iter().chain(files.iter().map(String::as_str)).collect();
+    let output = program::run(&arguments, b"");
+    let lines = std::str::from_utf8(&output.stdout).unwrap().lines();
+    let events: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ids: Vec<&str> = events.iter().map(|event| event["id"].as_str().unwrap()).collect();
+    // A broken output was tried again for ever, and the last line of a file had the next one's id.
+    assert_eq!(ids, ["r-1-0", "r-2-0", "r-3-0"]);
+    let output = program::run(&["replay", "--out", "/dev/full", &files[0]], b"");
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -186,3 +186,26 @@ fn certificates_are_read_anew_and_no_connection_is_dropped() {
     let ended = weir.stop();
     assert_eq!(figure(ended.clean(), "/sinks/events/delivered"), 2);
 }
+
+#[test]
+fn a_sink_may_change_again_and_again() {
+    let listeners = [listener("syslog", "tcp", "")];
+    let mut weir = Weir::start(&pipeline(&listeners, &[FILES]));
+    for round in 1..=3 {
+        let mut sender = TcpStream::connect(weir.address("syslog")).unwrap();
+        sender.write_all(drained("hello").as_bytes()).unwrap();
+        drop(sender);
+        weir.books_when("the event", |books| {
+            books["closed"] == true && figure(books, "/listeners/syslog/received") == round
+        });
+        // The second change of one sink once ended the process.
+        let elsewhere = FILES.replace("root: out", &format!("root: out{round}"));
+        reload(&mut weir, &pipeline(&listeners, &[&elsewhere]), DONE);
+    }
+    let page = weir.metrics();
+    let series: Vec<&str> =
+        page.lines().filter(|line| line.starts_with("weir_delivered_events_total{")).collect();
+    assert_eq!(series, ["weir_delivered_events_total{sink=\"events\"} 3"]);
+    let ended = weir.stop();
+    assert!(ended.status.success() && ended.books["closed"] == true, "{}", ended.stderr);
+}
