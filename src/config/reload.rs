@@ -40,7 +40,7 @@ impl std::error::Error for NeedsRestart {}
 /// Compares the running pipeline with a new one.
 ///
 /// # Errors
-/// If they differ in what is fixed at the start: threads, slots, the two service addresses.
+/// If they differ in what is fixed at the start: threads, slots, the log, the two service addresses.
 pub fn difference(old: &Pipeline, new: &Pipeline) -> Result<Difference, NeedsRestart> {
     let fixed = changed(&[
         ("threads", old.threads != new.threads),
@@ -48,6 +48,7 @@ pub fn difference(old: &Pipeline, new: &Pipeline) -> Result<Difference, NeedsRes
         ("admin", old.admin != new.admin),
         ("slots", old.slots != new.slots),
         ("parcel_bytes", old.parcel_bytes != new.parcel_bytes),
+        ("log", old.log != new.log),
     ]);
     if !fixed.is_empty() {
         return Err(NeedsRestart(fixed));
@@ -59,7 +60,6 @@ pub fn difference(old: &Pipeline, new: &Pipeline) -> Result<Difference, NeedsRes
         ("trusted_proxies", old.trusted_proxies != new.trusted_proxies),
         ("shutdown_after", old.shutdown_after != new.shutdown_after),
         ("zone", old.zone != new.zone),
-        ("log", old.log != new.log),
         ("drains", old.drains != new.drains),
     ]);
     Ok(Difference {
