@@ -19,6 +19,7 @@ use weir::frame::{Framer, Framing, Step};
 use weir::limits;
 use weir::parse::{self, Scratch, syslog};
 use weir::plan::{Format, Plan};
+use weir::simd::Portable;
 
 use batches::{CORPORA, Work};
 
@@ -172,7 +173,7 @@ fn encoding(group: &mut Group, batches: &[Batch]) {
             });
         });
     };
-    bench("encode-ndjson", encode::json::write);
+    bench("encode-ndjson", |event, out| encode::json::write(Portable, event, out));
     bench("encode-eventtracker", encode::eventtracker::write);
 }
 

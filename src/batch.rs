@@ -130,13 +130,13 @@ struct Slab {
 
 impl Slab {
     fn new(capacity: usize) -> Slab {
-        let bytes = vec![0; capacity + PAGE].into_boxed_slice();
+        let bytes = vec![0; capacity + PAGE + limits::SLACK_BYTES].into_boxed_slice();
         let base = bytes.as_ptr().align_offset(PAGE).min(PAGE);
         Slab { bytes, base }
     }
 
     fn capacity(&self) -> usize {
-        self.bytes.len() - PAGE
+        self.bytes.len() - PAGE - limits::SLACK_BYTES
     }
 }
 
@@ -193,6 +193,12 @@ impl Batch {
 
     pub fn bytes(&self) -> &[u8] {
         &self.slab.bytes[self.slab.base..self.slab.base + self.len]
+    }
+
+    /// The bytes and `limits::SLACK_BYTES` behind them, which may hold anything: so that as many may be read at once from
+    /// any place.
+    pub fn padded(&self) -> &[u8] {
+        &self.slab.bytes[self.slab.base..self.slab.base + self.len + limits::SLACK_BYTES]
     }
 
     pub fn len(&self) -> usize {

@@ -13,11 +13,13 @@ use crate::limits;
 use crate::outcome::{Apart, Outcome, Parcel, Row, Share, Word};
 use crate::parse::{self, Scratch, heroku};
 use crate::plan::{Drain, Format, OnNoMatch, Plan};
+use crate::simd::{self, Level, Task, Vector};
 use crate::tally::Tally;
 
 /// The caller-owned part of processing.
 #[derive(Default)]
 pub struct Shard {
+    vectors: Level,
     scratch: Scratch,
     id: Vec<u8>,
     /// The last receive time and how it is written.
@@ -45,7 +47,29 @@ struct Filling {
     last: LastWords,
 }
 
+/// The processing of one batch, compiled for each kind of vector.
+struct Processing<'a> {
+    shard: &'a mut Shard,
+    plan: &'a Plan,
+    batch: &'a Batch,
+    out: &'a mut Outcome,
+}
+
+impl Task for Processing<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, vector: V) {
+        self.shard.process_with(vector, self.plan, self.batch, self.out);
+    }
+}
+
 impl Shard {
+    /// A shard that uses these instructions and no better ones.
+    pub fn new(vectors: Level) -> Shard {
+        Shard { vectors, ..Shard::default() }
+    }
+
     /// Takes back an emptied parcel, whose buffers have grown already.
     pub fn recycle(&mut self, mut parcel: Parcel) {
         parcel.bytes.clear();
@@ -68,6 +92,11 @@ impl Shard {
 
     /// Processes a batch. `out` is empty or of an earlier batch, and is overwritten.
     pub fn process(&mut self, plan: &Plan, batch: &Batch, out: &mut Outcome) {
+        simd::dispatch(self.vectors, Processing { shard: self, plan, batch, out });
+    }
+
+    #[inline(always)]
+    fn process_with<V: Vector>(&mut self, vector: V, plan: &Plan, batch: &Batch, out: &mut Outcome) {
         begin(plan, batch, out);
         let mut fillings = self.open_parcels(plan, batch.number);
         for run in &batch.runs {
@@ -76,7 +105,7 @@ impl Shard {
                 Admission::Admitted => batch.frames_of(run),
                 Admission::DuplicateButFirst { .. } => &batch.frames_of(run)[..1],
             };
-            self.run(plan, batch, run, frames, &mut fillings, out);
+            self.run(vector, plan, batch, run, frames, &mut fillings, out);
         }
         self.close_parcels(fillings, out);
         self.tally.batches += 1;
@@ -110,8 +139,11 @@ impl Shard {
         }
     }
 
-    fn run(
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments, reason = "the pieces of one loop over a batch")]
+    fn run<V: Vector>(
         &mut self,
+        vector: V,
         plan: &Plan,
         batch: &Batch,
         run: &Run,
@@ -171,7 +203,7 @@ impl Shard {
                 received: self.received.1,
             };
             for filling in fillings.iter_mut().flatten() {
-                filling.add(&written, &listener.name);
+                filling.add(vector, &written, &listener.name);
             }
         }
         finish_run(run.origin.listener, &share, &apart, out);
@@ -270,9 +302,10 @@ fn drain_of<'p>(plan: &'p Plan, token: &[u8]) -> Option<&'p Drain> {
 }
 
 impl Filling {
-    fn add(&mut self, written: &Written, listener: &str) {
+    #[inline(always)]
+    fn add<V: Vector>(&mut self, vector: V, written: &Written, listener: &str) {
         match self.format {
-            Format::Ndjson => encode::json::write(written, &mut self.parcel.bytes),
+            Format::Ndjson => encode::json::write(vector, written, &mut self.parcel.bytes),
             Format::EventTracker => encode::eventtracker::write(written, &mut self.parcel.bytes),
         }
         self.parcel.events += 1;

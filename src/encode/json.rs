@@ -11,13 +11,15 @@ use super::Written;
 use crate::event::{FACILITIES, FieldId, Flags, Name, Value};
 use crate::limits::SD_NAMES;
 use crate::parse::{heroku, sd, time};
+use crate::simd::Vector;
 
 /// `,"name":` of every field that the plan knows, by `FieldId`.
 static FIELD_KEYS: LazyLock<Vec<Vec<u8>>> =
     LazyLock::new(|| heroku::FIELDS.iter().map(|name| format!(",\"{name}\":").into_bytes()).collect());
 
 /// Appends the event and one LF.
-pub fn write(event: &Written, out: &mut Vec<u8>) {
+#[inline(always)]
+pub fn write<V: Vector>(_vector: V, event: &Written, out: &mut Vec<u8>) {
     let row = event.event;
     let origin = &event.run.origin;
     // `id` stands first and always, so that every later key follows a comma.
@@ -407,7 +409,7 @@ mod tests {
                 received: time::write(self.event.received_us),
             };
             let mut out = b"before\n".to_vec();
-            write(&written, &mut out);
+            write(crate::simd::Portable, &written, &mut out);
             let line = String::from_utf8(out).unwrap();
             line.strip_prefix("before\n").unwrap().strip_suffix('\n').unwrap().into()
         }

@@ -25,6 +25,7 @@ use weir::parse::{self, Scratch, heroku, sd, syslog, time};
 use weir::plan::device::DeviceRules;
 use weir::plan::{Drain, Format, Listener, OnNoMatch, Output, Plan, Received};
 use weir::shard::Shard;
+use weir::simd::Portable;
 
 /// Every target by name; its corpus is the folder of this name.
 pub static TARGETS: &[(&str, fn(&[u8]))] =
@@ -344,9 +345,10 @@ fn lines(how: u8, more: u8, form: Form, frame: &[u8]) -> Value {
         },
         received: parse::time::write(row.received_us),
     };
+    let json = |written: &Written, line: &mut Vec<u8>| encode::json::write(Portable, written, line);
     for (parcel, (write, keys)) in parcels.iter().zip([
-        (encode::json::write as fn(&Written, &mut Vec<u8>), JSON_KEYS),
-        (encode::eventtracker::write, EVENTTRACKER_KEYS),
+        (&json as &dyn Fn(&Written, &mut Vec<u8>), JSON_KEYS),
+        (&encode::eventtracker::write, EVENTTRACKER_KEYS),
     ]) {
         let mut line = Vec::new();
         write(&written, &mut line);
