@@ -161,7 +161,7 @@ impl Shard {
             return;
         }
         for (place, &frame) in frames.iter().enumerate() {
-            let event = parse::event(plan, batch, run, frame, &mut self.scratch);
+            let event = parse::event_by(vector, plan, batch, run, frame, &mut self.scratch);
             let texts = Texts { batch: batch.bytes(), made: &self.scratch.made };
             count_flags(&event, &mut apart);
             if self.scratch.no_match {
@@ -281,8 +281,7 @@ fn count(
     }
     match event.kind {
         heroku::ROUTER => {
-            let code = scratch.text(heroku::CODE, texts.batch).unwrap_or(b"");
-            tally.router(scratch.int(heroku::STATUS).unwrap_or(0), code);
+            tally.router(scratch.told.status, texts.get(scratch.told.code));
             0
         }
         heroku::UPSTREAM_LOSS => {

@@ -70,6 +70,15 @@ pub trait Vector: Copy {
     /// The classes of 64 bytes.
     fn classes(self, block: &[u8; 64]) -> Classes;
 
+    /// The places where the one block has `first` and the other has `second`.
+    fn pairs(self, one: &[u8; 64], first: u8, other: &[u8; 64], second: u8) -> u64;
+
+    /// The bytes that are capital letters of ASCII.
+    fn capitals(self, block: &[u8; 64]) -> u64;
+
+    /// How many bytes at the start are the same in both.
+    fn common(self, one: &[u8; 32], other: &[u8; 32]) -> usize;
+
     /// Of 32 bytes, those that JSON text cannot hold as they are: below 0x20, `"`, a backslash, or not ASCII.
     fn escapes(self, block: &[u8; 32]) -> u32;
 }
@@ -95,8 +104,11 @@ mod tests {
 
     use super::*;
 
+    /// What the methods of `Vector` say of a block and its two halves.
+    type Answers = (Classes, u32, u64, u64, usize);
+
     /// What `Vector` promises, byte by byte.
-    fn expected(block: &[u8; 64]) -> (Classes, u32) {
+    fn expected(block: &[u8; 64]) -> Answers {
         let mask = |is: &dyn Fn(u8) -> bool| (0..64).fold(0, |mask, i| mask | (is(block[i]) as u64) << i);
         let classes = Classes {
             space: mask(&|byte| byte == b' '),
@@ -104,18 +116,24 @@ mod tests {
             odd: mask(&|byte| byte < b' ' || byte == b'\\' || byte >= 0x7f),
         };
         let escapes = mask(&|byte| byte < b' ' || byte == b'"' || byte == b'\\' || byte >= 0x80);
-        (classes, escapes as u32)
+        let pairs = (0..64).fold(0, |all, i| all | ((block[i] == b'l' && block[63 - i] == 0xb5) as u64) << i);
+        let common = (0..32).take_while(|&i| block[i] == block[32 + i]).count();
+        (classes, escapes as u32, pairs, mask(&|byte| byte.is_ascii_uppercase()), common)
     }
 
     struct Both<'a>(&'a [u8; 64]);
 
     impl Task for Both<'_> {
-        type Output = (Classes, u32);
+        type Output = Answers;
 
         #[inline(always)]
-        fn run<V: Vector>(self, vector: V) -> (Classes, u32) {
-            let half: &[u8; 32] = self.0.first_chunk().expect("64 bytes are more than 32");
-            (vector.classes(self.0), vector.escapes(half))
+        fn run<V: Vector>(self, vector: V) -> Answers {
+            let [low, high] = self.0.as_chunks::<32>().0 else { unreachable!("64 bytes are twice 32") };
+            let mut turned = *self.0;
+            turned.reverse();
+            let pairs = vector.pairs(self.0, b'l', &turned, 0xb5);
+            let common = vector.common(low, high);
+            (vector.classes(self.0), vector.escapes(low), pairs, vector.capitals(self.0), common)
         }
     }
 
@@ -133,7 +151,7 @@ mod tests {
     fn every_byte_in_every_place() {
         for byte in 0..=255 {
             for place in 0..64 {
-                for around in [b'a', 0x00, 0x1f, b'!', 0x7f, 0x80, 0xff] {
+                for around in [b'a', 0x00, 0x1f, b'!', b'l', 0x7f, 0x80, 0xb5, 0xff] {
                     let mut block = [around; 64];
                     block[place] = byte;
                     check(&block);

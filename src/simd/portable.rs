@@ -9,7 +9,7 @@ pub struct Portable;
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const HIGHS: u64 = ONES << 7;
 
-/// The high bit of each byte that is `value`, which is ASCII, in bytes that are ASCII or have their high bit in `word`.
+/// The high bit of each byte that is `value`.
 fn equal(word: u64, value: u8) -> u64 {
     let other = word ^ (ONES * value as u64);
     // Exact for each byte: the sum of seven bits never carries into the next byte.
@@ -19,6 +19,13 @@ fn equal(word: u64, value: u8) -> u64 {
 /// The high bit of each byte that is below 0x20.
 fn control(word: u64) -> u64 {
     !(((word & !HIGHS) + ONES * 0x60) | word) & HIGHS
+}
+
+/// The high bit of each byte that is a capital letter.
+fn capital(word: u64) -> u64 {
+    let low = word & !HIGHS;
+    let (from_a, behind_z) = (low + ONES * (0x80 - b'A' as u64), low + ONES * (0x7f - b'Z' as u64));
+    from_a & !behind_z & !word & HIGHS
 }
 
 /// The high bits as eight bits, the first byte's the lowest.
@@ -38,6 +45,35 @@ impl Vector for Portable {
             classes.odd |= gather(odd) << (8 * index);
         }
         classes
+    }
+
+    #[inline(always)]
+    fn pairs(self, one: &[u8; 64], first: u8, other: &[u8; 64], second: u8) -> u64 {
+        let both = one.as_chunks::<8>().0.iter().zip(other.as_chunks::<8>().0);
+        both.enumerate().fold(0, |pairs, (index, (one, other))| {
+            let found = equal(u64::from_le_bytes(*one), first) & equal(u64::from_le_bytes(*other), second);
+            pairs | gather(found) << (8 * index)
+        })
+    }
+
+    #[inline(always)]
+    fn capitals(self, block: &[u8; 64]) -> u64 {
+        let chunks = block.as_chunks::<8>().0.iter().enumerate();
+        chunks.fold(0, |all, (index, chunk)| all | gather(capital(u64::from_le_bytes(*chunk))) << (8 * index))
+    }
+
+    #[inline(always)]
+    fn common(self, one: &[u8; 32], other: &[u8; 32]) -> usize {
+        let both = one.as_chunks::<8>().0.iter().zip(other.as_chunks::<8>().0);
+        let mut common = 0;
+        for (one, other) in both {
+            let differs = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*other);
+            if differs != 0 {
+                return common + differs.trailing_zeros() as usize / 8;
+            }
+            common += 8;
+        }
+        common
     }
 
     #[inline(always)]

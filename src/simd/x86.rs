@@ -44,6 +44,42 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
+    fn pairs(self, one: &[u8; 64], first: u8, other: &[u8; 64], second: u8) -> u64 {
+        // SAFETY: the instructions are there, see `Avx2`; 64 bytes of each are read, and a block has them.
+        unsafe {
+            let half = |at: usize| {
+                let one = equal(_mm256_loadu_si256(one.as_ptr().add(at).cast()), first);
+                let other = equal(_mm256_loadu_si256(other.as_ptr().add(at).cast()), second);
+                _mm256_and_si256(one, other)
+            };
+            both(half(0), half(32))
+        }
+    }
+
+    #[inline(always)]
+    fn capitals(self, block: &[u8; 64]) -> u64 {
+        // SAFETY: the instructions are there, see `Avx2`; 64 bytes are read, and a block has them.
+        unsafe {
+            let half = |at: usize| {
+                let bytes = _mm256_loadu_si256(block.as_ptr().add(at).cast());
+                // From `A` on: as signed numbers the bytes that are not ASCII are below all.
+                _mm256_andnot_si256(below(bytes, b'A'), below(bytes, b'Z' + 1))
+            };
+            both(half(0), half(32))
+        }
+    }
+
+    #[inline(always)]
+    fn common(self, one: &[u8; 32], other: &[u8; 32]) -> usize {
+        // SAFETY: the instructions are there, see `Avx2`; 32 bytes of each are read, and a block has them.
+        unsafe {
+            let one = _mm256_loadu_si256(one.as_ptr().cast());
+            let other = _mm256_loadu_si256(other.as_ptr().cast());
+            mask(_mm256_cmpeq_epi8(one, other)).trailing_ones() as usize
+        }
+    }
+
+    #[inline(always)]
     fn escapes(self, block: &[u8; 32]) -> u32 {
         // SAFETY: the instructions are there, see `Avx2`; 32 bytes are read, and a block has them.
         unsafe {

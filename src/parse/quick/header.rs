@@ -1,0 +1,111 @@
+//! The header as Logplex writes it.
+
+use super::view::{Marks, View, two, whole};
+use crate::event::Span;
+use crate::parse::syslog::Header;
+use crate::parse::time;
+
+/// The last minute that a time was in: times come in order, so most are in it again.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Minute {
+    /// `2026-11-22T09:51`
+    text: u128,
+    us: i64,
+}
+
+/// A header, and what else its reader came by.
+pub(super) struct Head {
+    pub header: Header,
+    /// APP-NAME and PROCID as words; 0 where they are longer.
+    pub source: u64,
+    pub process: u64,
+    /// Where PROCID and the message begin.
+    pub process_at: usize,
+    pub message_at: usize,
+}
+
+/// Reads a header. `None`: not the usual form, or something odd in it. The general way must look then.
+#[inline(always)]
+pub(super) fn header(view: View, marks: &Marks, minute: &mut Minute) -> Option<Head> {
+    let (pri, time_at) = pri(view)?;
+    let mut blanks = marks.blanks(time_at);
+    let time_end = blanks.next();
+    let time_us = time(view, time_at, time_end, minute)?;
+    let host_at = time_end + 1;
+    let host_end = blanks.next();
+    let source_end = blanks.next();
+    let process_end = blanks.next();
+    let msgid_end = blanks.next();
+    let (source_at, process_at, msgid_at) = (host_end + 1, source_end + 1, process_end + 1);
+    // No field is empty; MSGID is absent, as it always is.
+    let usual = host_end > host_at && source_end > source_at && process_end > process_at;
+    if !usual || msgid_end != msgid_at + 1 || view.byte(msgid_at) != b'-' {
+        return None;
+    }
+    let mut header = Header {
+        pri: Some(pri),
+        time_us: Some(time_us),
+        hostname: Span::NONE,
+        source: unless_nil(view, source_at, source_end),
+        process: unless_nil(view, process_at, process_end),
+        msgid: Span::NONE,
+        sd: Span::NONE,
+        token: Span::NONE,
+        heroku: true,
+        message: Span::NONE,
+    };
+    let mut message_at = msgid_end + 1;
+    if view.stands(host_at, b"d.") {
+        header.token = view.span(host_at, host_end);
+        let data_end = blanks.next();
+        if data_end != message_at + 1 || view.byte(message_at) != b'-' {
+            return None;
+        }
+        message_at = data_end + 1;
+    } else if host_end != host_at + 4 || !view.stands(host_at, b"host") {
+        return None;
+    }
+    if message_at > marks.end || marks.odd(0, message_at) {
+        return None;
+    }
+    let (source, process) = (view.short(source_at, source_end), view.short(process_at, process_end));
+    Some(Head { header, source, process, process_at, message_at })
+}
+
+/// `<PRI>1 ` and where the time begins.
+#[inline(always)]
+fn pri(view: View) -> Option<(u8, usize)> {
+    if view.byte(0) != b'<' {
+        return None;
+    }
+    let (pri, len) = whole(view, 1);
+    let known = (1..=3).contains(&len) && pri <= 191 && view.stands(len + 1, b">1 ");
+    known.then_some((pri as u8, len + 4))
+}
+
+/// An RFC 3339 time that can be read.
+#[inline(always)]
+fn time(view: View, at: usize, end: usize, minute: &mut Minute) -> Option<i64> {
+    let text = u128::from_le_bytes(*view.block(at)?);
+    let utc =
+        view.byte(at + 26) == b'Z' && end == at + 27 || view.stands(at + 26, b"+00:00") && end == at + 32;
+    let (micros, digits) = whole(view, at + 20);
+    let seconds = two(view, at + 17)?;
+    let usual =
+        utc && digits == 6 && seconds < 60 && view.byte(at + 16) == b':' && view.byte(at + 19) == b'.';
+    if !usual {
+        return time::rfc3339(view.get(at, end));
+    }
+    if text != minute.text {
+        let us = time::rfc3339(view.get(at, end))?;
+        *minute = Minute { text, us: us - seconds as i64 * 1_000_000 - micros as i64 };
+        return Some(us);
+    }
+    Some(minute.us + seconds as i64 * 1_000_000 + micros as i64)
+}
+
+/// `-` means absent.
+#[inline(always)]
+fn unless_nil(view: View, from: usize, to: usize) -> Span {
+    if to == from + 1 && view.byte(from) == b'-' { Span::NONE } else { view.span(from, to) }
+}

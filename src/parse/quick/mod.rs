@@ -1,0 +1,130 @@
+//! The usual lines, read at once: what Logplex and Heroku write all day, in its usual order, in plain ASCII.
+//!
+//! A frame's blanks and quotes are found 64 bytes at a time; the header and the fields are then cut out between them.
+//! Whatever is not exactly as expected is left to the general way, from the message on or wholly: it decides what a line
+//! means, and this only gets there sooner. `tests/same.rs` holds the two against each other.
+
+mod header;
+mod metrics;
+mod router;
+mod view;
+mod words;
+
+use self::header::{Head, Minute};
+use self::view::{Marks, View, text};
+use super::{Scratch, finished, heroku, of_header, parsed, sender};
+use crate::batch::{Batch, Form, Frame, Run};
+use crate::event::{Event, Flags, KindId, Severity, Span};
+use crate::plan::Plan;
+use crate::simd::Vector;
+
+/// What is kept from one frame to the next.
+#[derive(Default)]
+pub(super) struct Quick {
+    marks: Marks,
+    minute: Minute,
+}
+
+/// The event that `frame` of `run` is, if its header is as usual.
+#[inline(always)]
+pub(super) fn event<V: Vector>(
+    vector: V,
+    plan: &Plan,
+    batch: &Batch,
+    run: &Run,
+    frame: Frame,
+    scratch: &mut Scratch,
+) -> Option<Event> {
+    if run.origin.form != Form::Syslog {
+        return None;
+    }
+    let (bytes, span) = (batch.padded(), frame.span());
+    let view = View::new(bytes, span.start(), span.len())?;
+    let quick = &mut scratch.quick;
+    if !quick.marks.read(vector, view, line_end(view, span.len())) {
+        return None;
+    }
+    let mut head = header::header(view, &quick.marks, &mut quick.minute)?;
+    let drain = match head.header.token.is_empty() {
+        false => head.header.token,
+        true => sender(plan, run, bytes, span, scratch),
+    };
+    let (at, end) = (head.message_at, scratch.quick.marks.end);
+    let told = match scratch.quick.marks.odd(at, end) {
+        false => fields(vector, plan, view, &head, scratch),
+        true => None,
+    };
+    let time_us = head.header.time_us;
+    let event = match told {
+        Some((kind, severity)) => Event {
+            time_us: 0,
+            received_us: 0,
+            frame: span,
+            drain,
+            hostname: Span::NONE,
+            source: head.header.source,
+            process: head.header.process,
+            msgid: Span::NONE,
+            sd: Span::NONE,
+            message: view.span(at, end),
+            kind,
+            severity: severity.unwrap_or(Severity::Info),
+            pri: head.header.pri,
+            flags: Flags::NONE,
+        },
+        None => {
+            scratch.fields.clear();
+            head.header.message = view.span(at, span.len());
+            parsed(plan, run, bytes, span, of_header(head.header), scratch)
+        }
+    };
+    Some(finished(event, plan, batch, run, frame, drain, time_us))
+}
+
+/// Length of a frame without its one final LF or CR LF.
+#[inline(always)]
+fn line_end(view: View, len: usize) -> usize {
+    if len == 0 || view.byte(len - 1) != b'\n' {
+        return len;
+    }
+    if len > 1 && view.byte(len - 2) == b'\r' { len - 2 } else { len - 1 }
+}
+
+const HEROKU: u64 = text(b"heroku");
+const APP: u64 = text(b"app");
+const ROUTER: u64 = text(b"router");
+
+/// Appends the fields of a plain message; the kind and the severity that it tells. `None`: not as usual.
+#[inline(always)]
+fn fields<V: Vector>(
+    vector: V,
+    plan: &Plan,
+    view: View,
+    head: &Head,
+    scratch: &mut Scratch,
+) -> Option<(KindId, Option<Severity>)> {
+    let (marks, row, at) = (&scratch.quick.marks, &mut scratch.fields, head.message_at);
+    match head.source {
+        HEROKU if head.process == ROUTER => {
+            let severity = router::fields(view, marks, at, &plan.trusted, row, &mut scratch.told)?;
+            Some((heroku::ROUTER, severity))
+        }
+        HEROKU if is_ours(view.byte(head.process_at)) && view.stands(at, b"source=") => {
+            Some((metrics::runtime(vector, view, marks, at, row)?, None))
+        }
+        APP if is_ours(view.byte(head.process_at)) => {
+            Some((heroku::APP, words::level(vector, view, marks, at)?))
+        }
+        APP if view.stands(head.process_at, b"heroku-") => {
+            metrics::addon(vector, view, marks, at, head.process_at, row)?;
+            Some((heroku::ADDON_METRIC, None))
+        }
+        _ => None,
+    }
+}
+
+/// Whether no PROCID that begins so makes a kind of its own: `web.1`, `worker.2`.
+#[inline(always)]
+fn is_ours(first: u8) -> bool {
+    !matches!(first, b'a' | b'h' | b'l' | b'p' | b'r' | b's')
+}
