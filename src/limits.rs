@@ -4,8 +4,8 @@
 
 /// A batch: large enough that one lock, one queue and one write a batch cost nothing an event, small enough to stay in L2.
 pub const BATCH_BYTES: usize = 128 * 1024;
-/// Bytes behind a batch's own that may be read with them: what is looked at together, and one block more.
-pub const SLACK_BYTES: usize = 128;
+/// Bytes behind a batch's own that may be read with them: as many as are looked at of one frame.
+pub const SLACK_BYTES: usize = 1152;
 /// Frames a batch: bounds its index when frames are tiny.
 pub const BATCH_FRAMES: usize = 4096;
 /// The least free space a receiver reads into; below it the batch is sent on and a fresh one taken.

@@ -51,7 +51,7 @@ fn of_pair(text: &[u8]) -> Option<Severity> {
 }
 
 /// The first run of letters that is a level word in capitals.
-fn of_words(text: &[u8]) -> Option<Severity> {
+pub(super) fn of_words(text: &[u8]) -> Option<Severity> {
     let (mut pieces, mut in_piece) = (0, false);
     // The run of letters at hand, and whether it is all capitals.
     let (mut start, mut capitals) = (0, true);
@@ -81,7 +81,7 @@ fn of_words(text: &[u8]) -> Option<Severity> {
 }
 
 /// `E, [`: the letter that Ruby's logger begins with.
-fn of_ruby(text: &[u8]) -> Option<Severity> {
+pub(super) fn of_ruby(text: &[u8]) -> Option<Severity> {
     let (letter, rest) = text.split_first()?;
     let known = heroku::RUBY_LEVELS.iter().find(|(known, _)| known == letter);
     rest.starts_with(b", [").then_some(known?.1)

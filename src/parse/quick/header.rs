@@ -86,7 +86,7 @@ fn pri(view: View) -> Option<(u8, usize)> {
 /// An RFC 3339 time that can be read.
 #[inline(always)]
 fn time(view: View, at: usize, end: usize, minute: &mut Minute) -> Option<i64> {
-    let text = u128::from_le_bytes(*view.block(at)?);
+    let text = u128::from_le_bytes(*view.block(at));
     let utc =
         view.byte(at + 26) == b'Z' && end == at + 27 || view.stands(at + 26, b"+00:00") && end == at + 32;
     let (micros, digits) = whole(view, at + 20);

@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
-use super::view::{Marks, Places, View, decimal, text};
+use super::view::{Marks, Places, View, decimal, of_bytes, text};
 use crate::event::{Field, FieldId, KindId, Name, Value};
-use crate::parse::heroku::{self, METRIC_KEYS, Unit};
+use crate::parse::heroku::{self, METRIC_KEYS};
 use crate::simd::Vector;
 
 /// A key as it is sent, and the field that it becomes with its unit.
@@ -12,7 +12,11 @@ struct Key {
     /// What follows `sample#`, up to and with `=`.
     sent: [u8; 32],
     len: usize,
-    unit: Option<&'static Unit>,
+    /// The unit behind the number, as `View::short` gives it, and its length.
+    unit: u64,
+    unit_len: usize,
+    /// What the number is multiplied with; 0 keeps its digits.
+    factor: u64,
     field: FieldId,
 }
 
@@ -29,7 +33,14 @@ impl Key {
         let mut sent = [0; 32];
         sent[..key.len()].copy_from_slice(key.as_bytes());
         sent[key.len()] = b'=';
-        Key { sent, len: key.len() + 1, unit, field }
+        Key {
+            sent,
+            len: key.len() + 1,
+            unit: of_bytes(written.as_bytes()),
+            unit_len: written.len(),
+            factor: unit.map_or(0, |unit| unit.factor),
+            field,
+        }
     }
 }
 
@@ -74,7 +85,7 @@ impl<'a> Line<'a> {
     ) -> Option<()> {
         let mut seen = 0u128;
         while self.at <= self.end {
-            let sent = self.view.block::<32>(self.at + 7)?;
+            let sent = self.view.block::<32>(self.at + 7);
             if !self.view.stands(self.at, b"sample#") {
                 return None;
             }
@@ -86,7 +97,7 @@ impl<'a> Line<'a> {
                     &keys[next]
                 }
             };
-            let value = measured(self.view, self.at + 7 + key.len, self.blank, key.unit)?;
+            let value = measured(self.view, self.at + 7 + key.len, self.blank, key)?;
             let bit = 1 << key.field.0;
             if seen & bit != 0 {
                 return None;
@@ -109,28 +120,19 @@ fn find(keys: &[Key], pair: &[u8], next: usize) -> Option<usize> {
 
 /// A plain number with its unit, all of `at..end`.
 #[inline(always)]
-fn measured(view: View, at: usize, end: usize, unit: Option<&Unit>) -> Option<Value> {
+fn measured(view: View, at: usize, end: usize, key: &Key) -> Option<Value> {
     let number = decimal(view, at)?;
-    let Some(unit) = unit else {
-        return (number.end == end).then_some(as_sent(view, at, number.fraction, number.digits, end));
-    };
-    let len = unit.written.len();
-    if number.end + len != end || view.get(number.end, end) != unit.written.as_bytes() {
+    if number.end + key.unit_len != end || view.short(number.end, end) != key.unit {
         return None;
     }
-    if unit.factor == 0 {
-        return Some(as_sent(view, at, number.fraction, number.digits, number.end));
+    if key.factor != 0 {
+        // Rounded to the nearest whole, halves up; 12 digits times 2^21 fit.
+        let one = number.one();
+        return Some(Value::Int((number.digits * key.factor * 2 + one) / (2 * one)));
     }
-    // Rounded to the nearest whole, halves up; 12 digits times 2^21 fit.
-    let one = number.one();
-    Some(Value::Int((number.digits * unit.factor * 2 + one) / (2 * one)))
-}
-
-#[inline(always)]
-fn as_sent(view: View, at: usize, fraction: usize, digits: u64, end: usize) -> Value {
-    match fraction {
-        0 => Value::Int(digits),
-        _ => Value::Raw(view.span(at, end)),
+    match number.fraction {
+        0 => Some(Value::Int(number.digits)),
+        _ => Some(Value::Raw(view.span(at, number.end))),
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn event<V: Vector>(
         return None;
     }
     let (bytes, span) = (batch.padded(), frame.span());
-    let view = View::new(bytes, span.start(), span.len())?;
+    let view = View::new(bytes, span.start())?;
     let quick = &mut scratch.quick;
     if !quick.marks.read(vector, view, line_end(view, span.len())) {
         return None;

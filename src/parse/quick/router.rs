@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::view::{Marks, Places, View, text, whole};
+use super::view::{Marks, Places, View, digits, text, whole};
 use crate::event::{Field, FieldId, Name, Severity, Span, Value};
 use crate::parse::heroku;
 use crate::parse::router::{Told, client_ip};
@@ -233,31 +233,39 @@ fn client_of(bytes: &[u8], forwarded: Span, trusted: &[IpNet]) -> Option<Span> {
     client_ip(Text::new(bytes, forwarded), trusted).map(|client| client.span)
 }
 
-/// Where the last of the addresses begins, if it is of version 4 and well written.
+/// Where the last of the addresses begins, if all are of version 4 and well written.
 #[inline(always)]
 fn last_v4(view: View, from: usize, to: usize) -> Option<usize> {
-    let (mut at, mut parts) = (to, 0);
+    let mut start = from;
     loop {
-        // One number, read from its last digit.
-        let (mut number, mut place, mut first) = (0u32, 1u32, b'0');
-        let end = at;
-        while at > from && view.byte(at - 1).is_ascii_digit() && end - at < 4 {
-            at -= 1;
-            first = view.byte(at);
-            number += (first - b'0') as u32 * place;
-            place *= 10;
+        let mut at = octet(view, start)?;
+        for _ in 0..3 {
+            if view.byte(at) != b'.' {
+                return None;
+            }
+            at = octet(view, at + 1)?;
         }
-        let len = end - at;
-        if len == 0 || len > 3 || number > 255 || (len > 1 && first == b'0') {
+        if at == to {
+            return Some(start);
+        }
+        if at > to || view.byte(at) != b',' {
             return None;
         }
-        parts += 1;
-        let before = if at > from { view.byte(at - 1) } else { b',' };
-        match before {
-            b'.' if parts < 4 => at -= 1,
-            b',' if parts == 4 => return Some(at),
-            b' ' if parts == 4 && at > from + 1 && view.byte(at - 2) == b',' => return Some(at),
-            _ => return None,
-        }
+        start = at + 1 + usize::from(view.byte(at + 1) == b' ');
     }
+}
+
+/// Where the number up to 255, without leading zeros, ends that begins at `at`.
+#[inline(always)]
+fn octet(view: View, at: usize) -> Option<usize> {
+    let word = view.word(at);
+    let len = digits(word);
+    let first = word as u8;
+    let fits = match len {
+        1 => true,
+        2 => first != b'0',
+        3 => first == b'1' || first == b'2' && (word as u32).swap_bytes() >> 8 <= 0x32_35_35,
+        _ => false,
+    };
+    fits.then_some(at + len)
 }

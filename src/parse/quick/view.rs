@@ -1,27 +1,31 @@
 //! A frame with room behind it, and the places of its blanks and quotes.
 
 use crate::event::{Span, Value};
+use crate::limits;
 use crate::simd::{Classes, Vector};
 
 /// Blocks of 64 bytes that are looked at; a longer frame goes the general way.
 const BLOCKS: usize = 16;
+/// Where in a frame something may be looked for.
+const PLACES: usize = BLOCKS * 64;
 
-/// Bytes of a frame and some behind it, which may be anything.
+/// A frame and what follows it, which may be anything.
+///
+/// Its length is known when this is compiled, and a place is cut to what a frame may have: so nothing is checked at run
+/// time, and a place that makes no sense gives bytes that make none.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
-    bytes: &'a [u8],
+    bytes: &'a [u8; limits::SLACK_BYTES],
     /// Where the frame lies in its batch.
     base: usize,
 }
 
 impl<'a> View<'a> {
-    /// Bytes behind the frame.
-    const SLACK: usize = 128;
-
-    /// `len` bytes at `base` of `batch`; `None` if too little follows them.
+    /// What lies at `base` of `batch`; `None` if too little follows.
     #[inline(always)]
-    pub fn new(batch: &'a [u8], base: usize, len: usize) -> Option<View<'a>> {
-        Some(View { bytes: batch.get(base..base + len + Self::SLACK)?, base })
+    pub fn new(batch: &'a [u8], base: usize) -> Option<View<'a>> {
+        const { assert!(limits::SLACK_BYTES >= PLACES + 64 + 8) };
+        Some(View { bytes: batch.get(base..)?.first_chunk()?, base })
     }
 
     /// `from..to` of the frame, as a part of the batch.
@@ -35,6 +39,7 @@ impl<'a> View<'a> {
         Value::Text(self.span(from, to))
     }
 
+    /// The bytes `from..to`.
     #[inline(always)]
     pub fn get(&self, from: usize, to: usize) -> &'a [u8] {
         self.bytes.get(from..to).unwrap_or_default()
@@ -42,14 +47,13 @@ impl<'a> View<'a> {
 
     #[inline(always)]
     pub fn byte(&self, at: usize) -> u8 {
-        self.bytes.get(at).copied().unwrap_or(0)
+        self.bytes[at % PLACES]
     }
 
     /// The next eight bytes, the first the lowest.
     #[inline(always)]
     pub fn word(&self, at: usize) -> u64 {
-        let bytes = self.bytes.get(at..at + 8).and_then(|bytes| bytes.first_chunk());
-        bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+        u64::from_le_bytes(*self.block(at))
     }
 
     /// `from..to` as a word, behind it zeros; 0 if it is longer than eight bytes or empty.
@@ -68,18 +72,26 @@ impl<'a> View<'a> {
         self.word(at) & (u64::MAX >> (64 - 8 * N)) == text(word)
     }
 
+    /// The next `N` bytes, at most 64.
     #[inline(always)]
-    pub fn block<const N: usize>(&self, at: usize) -> Option<&'a [u8; N]> {
-        self.bytes.get(at..at + N)?.first_chunk()
+    pub fn block<const N: usize>(&self, at: usize) -> &'a [u8; N] {
+        const { assert!(N <= 64) };
+        self.bytes[at % PLACES..].first_chunk().expect("more than a block follows every place")
     }
 }
 
 /// A word of at most eight bytes as `View::short` gives it.
 #[inline(always)]
 pub(super) const fn text<const N: usize>(word: &[u8; N]) -> u64 {
+    of_bytes(word)
+}
+
+/// The same of a slice.
+pub(super) const fn of_bytes(word: &[u8]) -> u64 {
+    assert!(word.len() <= 8);
     let mut all = 0;
     let mut at = 0;
-    while at < N {
+    while at < word.len() {
         all |= (word[at] as u64) << (8 * at);
         at += 1;
     }
@@ -87,16 +99,13 @@ pub(super) const fn text<const N: usize>(word: &[u8; N]) -> u64 {
 }
 
 /// Where blanks, quotes and what is odd stand in a frame.
+#[derive(Default)]
 pub(super) struct Marks {
-    blocks: [Classes; BLOCKS],
+    space: [u64; BLOCKS],
+    quote: [u64; BLOCKS],
+    odd: [u64; BLOCKS],
     /// Length of the frame without its line end; a blank is said to stand there.
     pub end: usize,
-}
-
-impl Default for Marks {
-    fn default() -> Marks {
-        Marks { blocks: [Classes::default(); BLOCKS], end: 0 }
-    }
 }
 
 impl Marks {
@@ -104,56 +113,38 @@ impl Marks {
     #[inline(always)]
     pub fn read<V: Vector>(&mut self, vector: V, view: View, end: usize) -> bool {
         let last = end / 64;
-        let Some(blocks) = self.blocks.get_mut(..=last) else { return false };
-        for (index, marks) in blocks.iter_mut().enumerate() {
-            let Some(block) = view.block(index * 64) else { return false };
-            *marks = vector.classes(block);
+        if last >= BLOCKS {
+            return false;
+        }
+        for index in 0..=last {
+            let Classes { space, quote, odd } = vector.classes(view.block(index * 64));
+            (self.space[index], self.quote[index], self.odd[index]) = (space, quote, odd);
         }
         let inside = (1 << (end % 64)) - 1;
-        let marks = &mut blocks[last];
-        marks.space = marks.space & inside | (inside + 1);
-        marks.quote &= inside;
-        marks.odd &= inside;
+        self.space[last] = self.space[last] & inside | (inside + 1);
+        self.quote[last] &= inside;
+        self.odd[last] &= inside;
         self.end = end;
         true
-    }
-
-    #[inline(always)]
-    fn of(&self, block: usize) -> Classes {
-        self.blocks[block % BLOCKS]
     }
 
     /// Whether something odd stands at or behind `from`, before `to`.
     #[inline(always)]
     pub fn odd(&self, from: usize, to: usize) -> bool {
-        self.any(from, to, |marks| marks.odd)
+        any(&self.odd, from, to)
     }
 
     /// Whether a quote stands at or behind `from`.
     #[inline(always)]
     pub fn quoted(&self, from: usize) -> bool {
-        self.any(from, self.end, |marks| marks.quote)
-    }
-
-    #[inline(always)]
-    fn any(&self, from: usize, to: usize, class: impl Fn(Classes) -> u64) -> bool {
-        let (first, last) = (from / 64, to / 64);
-        let (behind, before) = (u64::MAX << (from % 64), (1 << (to % 64)) - 1);
-        if first == last {
-            return class(self.of(first)) & behind & before != 0;
-        }
-        let mut any = class(self.of(first)) & behind | class(self.of(last)) & before;
-        for block in first + 1..last {
-            any |= class(self.of(block));
-        }
-        any != 0
+        any(&self.quote, from, self.end)
     }
 
     /// The blanks from `at` on.
     #[inline(always)]
     pub fn blanks(&self, at: usize) -> Places<'_> {
         let block = at / 64;
-        let left = if at > self.end { 0 } else { self.of(block).space & (u64::MAX << (at % 64)) };
+        let left = if at > self.end { 0 } else { self.space[block % BLOCKS] & (u64::MAX << (at % 64)) };
         Places { marks: self, block, left }
     }
 
@@ -164,16 +155,31 @@ impl Marks {
             return self.end;
         }
         let mut block = at / 64;
-        let mut left = self.of(block).quote & (u64::MAX << (at % 64));
+        let mut left = self.quote[block % BLOCKS] & (u64::MAX << (at % 64));
         while left == 0 {
             block += 1;
             if block * 64 > self.end {
                 return self.end;
             }
-            left = self.of(block).quote;
+            left = self.quote[block % BLOCKS];
         }
         block * 64 + left.trailing_zeros() as usize
     }
+}
+
+/// Whether one of the places `from..to` is in `class`.
+#[inline(always)]
+fn any(class: &[u64; BLOCKS], from: usize, to: usize) -> bool {
+    let (first, last) = (from / 64, to / 64);
+    let (behind, before) = (u64::MAX << (from % 64), (1 << (to % 64)) - 1);
+    if first == last {
+        return class[first % BLOCKS] & behind & before != 0;
+    }
+    let mut any = class[first % BLOCKS] & behind | class[last % BLOCKS] & before;
+    for block in first + 1..last {
+        any |= class[block % BLOCKS];
+    }
+    any != 0
 }
 
 /// The blanks of a frame, from left to right; at last its end, again and again.
@@ -192,7 +198,7 @@ impl Places<'_> {
             if self.block * 64 > self.marks.end {
                 return self.marks.end;
             }
-            self.left = self.marks.of(self.block).space;
+            self.left = self.marks.space[self.block % BLOCKS];
         }
         let place = self.block * 64 + self.left.trailing_zeros() as usize;
         self.left &= self.left - 1;
@@ -204,7 +210,7 @@ const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
 
 /// How many of eight bytes come before the first that is no digit.
 #[inline(always)]
-fn digits(word: u64) -> usize {
+pub(super) fn digits(word: u64) -> usize {
     let values = word ^ ZEROS;
     let others = (((values & !HIGHS) + OVER_NINE) | values) & HIGHS;
     others.trailing_zeros() as usize / 8

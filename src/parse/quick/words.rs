@@ -1,7 +1,8 @@
 //! An application's own text: its level, where no more than a look tells that there is none or what it is.
 
-use super::view::{Marks, View};
+use super::view::{Marks, View, of_bytes};
 use crate::event::Severity;
+use crate::parse::heroku;
 use crate::parse::level::{self, PIECES};
 use crate::simd::Vector;
 
@@ -18,15 +19,12 @@ pub(super) fn level<V: Vector>(vector: V, view: View, marks: &Marks, at: usize) 
     let mut from = at;
     while from < marks.end {
         // `level=`, perhaps: looked at beyond the end too, which costs nothing but a second look.
-        if vector.pairs(view.block(from)?, b'l', view.block(from + 5)?, b'=') != 0 {
+        if vector.pairs(view.block(from), b'l', view.block(from + 5), b'=') != 0 {
             return None;
         }
         from += 64;
     }
-    match capitals(vector, view, at, pieces_end(marks, at))? || view.byte(at + 1) == b',' {
-        true => Some(level::by_words(view.get(at, marks.end))),
-        false => Some(None),
-    }
+    Some(word(vector, view, at, pieces_end(marks, at)).or_else(|| level::of_ruby(view.get(at, marks.end))))
 }
 
 /// Where the pieces end that are looked at for a word.
@@ -43,18 +41,50 @@ fn pieces_end(marks: &Marks, at: usize) -> usize {
     }
 }
 
-/// Whether three capitals stand together in `from..to`: no word for a level is shorter.
+/// The level that the first word in capitals stands for which is one, in `at..to`.
 #[inline(always)]
-fn capitals<V: Vector>(vector: V, view: View, mut from: usize, to: usize) -> Option<bool> {
+fn word<V: Vector>(vector: V, view: View, at: usize, to: usize) -> Option<Severity> {
+    let mut from = at;
+    // No word has less than three letters.
     while from + 2 < to {
-        let capitals = vector.capitals(view.block(from)?);
-        let three = capitals & capitals >> 1 & capitals >> 2;
-        // Runs over the end of the block are seen from the next, which begins two bytes before it.
-        let inside = if to - from < 64 { (1 << (to - from - 2)) - 1 } else { u64::MAX };
-        if three & inside != 0 {
-            return Some(true);
+        let capitals = vector.capitals(view.block(from));
+        let mut three = capitals & capitals >> 1 & capitals >> 2;
+        while three != 0 {
+            let start = from + three.trailing_zeros() as usize;
+            if start >= to {
+                return None;
+            }
+            let len = (capitals >> (start - from)).trailing_ones() as usize;
+            let end = (start + len).min(to);
+            if end == from + 64 {
+                // It may go on in the next block.
+                return level::of_words(view.get(at, to));
+            }
+            let bounded = (start == at || !view.byte(start - 1).is_ascii_alphabetic())
+                && (end == to || !view.byte(end).is_ascii_alphabetic());
+            if bounded && let Some(level) = of_word(view.short(start, end)) {
+                return Some(level);
+            }
+            three &= u64::MAX.checked_shl((end - from) as u32).unwrap_or(0);
         }
+        // A run over the end of the block is seen whole from the next, which begins before it.
         from += 62;
     }
-    Some(false)
+    None
+}
+
+/// `heroku::LEVEL_WORDS` as words.
+const LEVELS: [(u64, Severity); heroku::LEVEL_WORDS.len()] = {
+    let mut levels = [(0, Severity::Info); heroku::LEVEL_WORDS.len()];
+    let mut at = 0;
+    while at < levels.len() {
+        let (word, level) = heroku::LEVEL_WORDS[at];
+        levels[at] = (of_bytes(word.as_bytes()), level);
+        at += 1;
+    }
+    levels
+};
+
+fn of_word(word: u64) -> Option<Severity> {
+    LEVELS.iter().find(|(known, _)| *known == word).map(|(_, level)| *level)
 }
