@@ -200,7 +200,8 @@ impl Drains {
 /// A place in `Drains::lately`: of a token, by the first digits behind its `d.`.
 #[inline(always)]
 fn slot(drain: &[u8]) -> usize {
-    let piece = drain.get(2..10).and_then(|piece| piece.first_chunk()).map_or(0, |piece| u64::from_le_bytes(*piece));
+    let piece =
+        drain.get(2..10).and_then(|piece| piece.first_chunk()).map_or(0, |piece| u64::from_le_bytes(*piece));
     (piece.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - LATELY_BITS)) as usize
 }
 

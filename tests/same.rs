@@ -124,7 +124,7 @@ impl Comparison {
             }
             rest = &rest[taken.max(1)..];
             let turn = self.frames as usize;
-            batch.close_run(&origin(turn % 3 == 0), Identity::Batch);
+            batch.close_run(&origin(turn.is_multiple_of(3)), Identity::Batch);
             self.batch(turn % 2, &batch);
         }
     }

@@ -529,6 +529,13 @@ pub fn kind(source: &[u8], process: &[u8], text: &[u8]) -> KindId {
     KIND_RULES.iter().find(fits).map_or(OTHER, |rule| rule.kind)
 }
 
+/// The kind of a message from source `heroku` of which PROCID tells nothing.
+pub fn platform_kind(text: &[u8]) -> KindId {
+    let platform = |rule: &&KindRule| rule.source == Some("heroku") && matches!(rule.process, Process::Any);
+    let mut rules = KIND_RULES.iter().filter(platform);
+    rules.find(|rule| rule.words.fits(text)).map_or(OTHER, |rule| rule.kind)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -61,14 +61,24 @@ pub struct Classes {
     pub space: u64,
     /// `"`
     pub quote: u64,
-    /// What needs a second look: below 0x20, a backslash, 0x7f, or not ASCII.
-    pub odd: u64,
 }
 
 /// Operations on many bytes.
 pub trait Vector: Copy {
-    /// The classes of 64 bytes.
-    fn classes(self, block: &[u8; 64]) -> Classes;
+    /// Whether something odd was among the bytes that were looked at.
+    type Seen: Copy;
+
+    /// Nothing was looked at yet.
+    fn nothing(self) -> Self::Seen;
+
+    /// The classes of 64 bytes; whether one of them is odd goes into `seen`.
+    fn classes(self, block: &[u8; 64], seen: &mut Self::Seen) -> Classes;
+
+    /// Whether something odd was seen.
+    fn any(self, seen: Self::Seen) -> bool;
+
+    /// The bytes that are odd, which need a second look: below 0x20, a backslash, 0x7f, or not ASCII.
+    fn odd(self, block: &[u8; 64]) -> u64;
 
     /// The places where the one block has `first` and the other has `second`.
     fn pairs(self, one: &[u8; 64], first: u8, other: &[u8; 64], second: u8) -> u64;
@@ -105,20 +115,18 @@ mod tests {
     use super::*;
 
     /// What the methods of `Vector` say of a block and its two halves.
-    type Answers = (Classes, u32, u64, u64, usize);
+    type Answers = (Classes, u64, bool, u32, u64, u64, usize);
 
     /// What `Vector` promises, byte by byte.
     fn expected(block: &[u8; 64]) -> Answers {
         let mask = |is: &dyn Fn(u8) -> bool| (0..64).fold(0, |mask, i| mask | (is(block[i]) as u64) << i);
-        let classes = Classes {
-            space: mask(&|byte| byte == b' '),
-            quote: mask(&|byte| byte == b'"'),
-            odd: mask(&|byte| byte < b' ' || byte == b'\\' || byte >= 0x7f),
-        };
+        let classes = Classes { space: mask(&|byte| byte == b' '), quote: mask(&|byte| byte == b'"') };
+        let odd = mask(&|byte| byte < b' ' || byte == b'\\' || byte >= 0x7f);
         let escapes = mask(&|byte| byte < b' ' || byte == b'"' || byte == b'\\' || byte >= 0x80);
         let pairs = (0..64).fold(0, |all, i| all | ((block[i] == b'l' && block[63 - i] == 0xb5) as u64) << i);
         let common = (0..32).take_while(|&i| block[i] == block[32 + i]).count();
-        (classes, escapes as u32, pairs, mask(&|byte| byte.is_ascii_uppercase()), common)
+        let capitals = mask(&|byte| byte.is_ascii_uppercase());
+        (classes, odd, odd != 0, escapes as u32, pairs, capitals, common)
     }
 
     struct Both<'a>(&'a [u8; 64]);
@@ -133,7 +141,11 @@ mod tests {
             turned.reverse();
             let pairs = vector.pairs(self.0, b'l', &turned, 0xb5);
             let common = vector.common(low, high);
-            (vector.classes(self.0), vector.escapes(low), pairs, vector.capitals(self.0), common)
+            let mut seen = vector.nothing();
+            vector.classes(&[b'a'; 64], &mut seen);
+            let classes = vector.classes(self.0, &mut seen);
+            let (odd, capitals) = (vector.odd(self.0), vector.capitals(self.0));
+            (classes, odd, vector.any(seen), vector.escapes(low), pairs, capitals, common)
         }
     }
 

@@ -21,6 +21,11 @@ fn control(word: u64) -> u64 {
     !(((word & !HIGHS) + ONES * 0x60) | word) & HIGHS
 }
 
+/// The high bit of each byte that is odd.
+fn odd(word: u64) -> u64 {
+    control(word) | equal(word, b'\\') | equal(word, 0x7f) | word & HIGHS
+}
+
 /// The high bit of each byte that is a capital letter.
 fn capital(word: u64) -> u64 {
     let low = word & !HIGHS;
@@ -34,17 +39,34 @@ fn gather(highs: u64) -> u64 {
 }
 
 impl Vector for Portable {
+    type Seen = u64;
+
     #[inline(always)]
-    fn classes(self, block: &[u8; 64]) -> Classes {
+    fn nothing(self) -> u64 {
+        0
+    }
+
+    #[inline(always)]
+    fn classes(self, block: &[u8; 64], seen: &mut u64) -> Classes {
         let mut classes = Classes::default();
         for (index, chunk) in block.as_chunks::<8>().0.iter().enumerate() {
             let word = u64::from_le_bytes(*chunk);
-            let odd = control(word) | equal(word, b'\\') | equal(word, 0x7f) | word & HIGHS;
             classes.space |= gather(equal(word, b' ')) << (8 * index);
             classes.quote |= gather(equal(word, b'"')) << (8 * index);
-            classes.odd |= gather(odd) << (8 * index);
+            *seen |= odd(word);
         }
         classes
+    }
+
+    #[inline(always)]
+    fn any(self, seen: u64) -> bool {
+        seen != 0
+    }
+
+    #[inline(always)]
+    fn odd(self, block: &[u8; 64]) -> u64 {
+        let chunks = block.as_chunks::<8>().0.iter().enumerate();
+        chunks.fold(0, |all, (index, chunk)| all | gather(odd(u64::from_le_bytes(*chunk))) << (8 * index))
     }
 
     #[inline(always)]

@@ -29,17 +29,44 @@ fn enabled<T: Task>(task: T) -> T::Output {
 pub(super) struct Avx2(());
 
 impl Vector for Avx2 {
+    type Seen = __m256i;
+
     #[inline(always)]
-    fn classes(self, block: &[u8; 64]) -> Classes {
+    fn nothing(self) -> __m256i {
+        // SAFETY: the instructions are there, see `Avx2`.
+        unsafe { _mm256_setzero_si256() }
+    }
+
+    #[inline(always)]
+    fn classes(self, block: &[u8; 64], seen: &mut __m256i) -> Classes {
         // SAFETY: the instructions are there, see `Avx2`; 64 bytes are read, and a block has them.
         unsafe {
             let low = _mm256_loadu_si256(block.as_ptr().cast());
             let high = _mm256_loadu_si256(block.as_ptr().add(32).cast());
+            *seen = _mm256_or_si256(*seen, _mm256_or_si256(odd(low), odd(high)));
             Classes {
                 space: both(equal(low, b' '), equal(high, b' ')),
                 quote: both(equal(low, b'"'), equal(high, b'"')),
-                odd: both(odd(low), odd(high)),
             }
+        }
+    }
+
+    #[inline(always)]
+    fn any(self, seen: __m256i) -> bool {
+        // SAFETY: the instructions are there, see `Avx2`.
+        unsafe { _mm256_testz_si256(seen, seen) == 0 }
+    }
+
+    #[inline(always)]
+    fn odd(self, block: &[u8; 64]) -> u64 {
+        // SAFETY: the instructions are there, see `Avx2`; 64 bytes are read, and a block has them.
+        unsafe {
+            let half = |at: usize| {
+                let odd = odd(_mm256_loadu_si256(block.as_ptr().add(at).cast()));
+                // Any bit may be set in a byte that is odd.
+                _mm256_xor_si256(_mm256_cmpeq_epi8(odd, _mm256_setzero_si256()), _mm256_set1_epi8(-1))
+            };
+            both(half(0), half(32))
         }
     }
 
@@ -104,11 +131,13 @@ fn below(bytes: __m256i, value: u8) -> __m256i {
     _mm256_cmpgt_epi8(_mm256_set1_epi8(value as i8), bytes)
 }
 
+/// Not zero in the bytes that are odd.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn odd(bytes: __m256i) -> __m256i {
-    let ascii = _mm256_or_si256(equal(bytes, b'\\'), equal(bytes, 0x7f));
-    _mm256_or_si256(ascii, below(bytes, b' '))
+    // From a blank to `~` there are 0x5f: what is left above that is outside.
+    let above = _mm256_subs_epu8(_mm256_sub_epi8(bytes, _mm256_set1_epi8(0x20)), _mm256_set1_epi8(0x5e));
+    _mm256_or_si256(above, equal(bytes, b'\\'))
 }
 
 #[inline]

@@ -1,6 +1,6 @@
 //! The header as Logplex writes it.
 
-use super::view::{Marks, View, two, whole};
+use super::view::{Marks, View, digits, number, two};
 use crate::event::Span;
 use crate::parse::syslog::Header;
 use crate::parse::time;
@@ -65,22 +65,28 @@ pub(super) fn header(view: View, marks: &Marks, minute: &mut Minute) -> Option<H
     } else if host_end != host_at + 4 || !view.stands(host_at, b"host") {
         return None;
     }
-    if message_at > marks.end || marks.odd(0, message_at) {
+    if message_at > marks.end || (marks.odd && view.get(0, message_at).iter().any(is_odd)) {
         return None;
     }
     let (source, process) = (view.short(source_at, source_end), view.short(process_at, process_end));
     Some(Head { header, source, process, process_at, message_at })
 }
 
+/// What a header field cannot hold, or no usual one does.
+fn is_odd(byte: &u8) -> bool {
+    !matches!(byte, b' '..=b'~') || *byte == b'\\'
+}
+
 /// `<PRI>1 ` and where the time begins.
 #[inline(always)]
 fn pri(view: View) -> Option<(u8, usize)> {
-    if view.byte(0) != b'<' {
+    let word = view.word(1);
+    let len = digits(word);
+    if view.byte(0) != b'<' || !(1..=3).contains(&len) || !view.stands(len + 1, b">1 ") {
         return None;
     }
-    let (pri, len) = whole(view, 1);
-    let known = (1..=3).contains(&len) && pri <= 191 && view.stands(len + 1, b">1 ");
-    known.then_some((pri as u8, len + 4))
+    let pri = number(word, len);
+    (pri <= 191).then_some((pri as u8, len + 4))
 }
 
 /// An RFC 3339 time that can be read.
@@ -89,13 +95,17 @@ fn time(view: View, at: usize, end: usize, minute: &mut Minute) -> Option<i64> {
     let text = u128::from_le_bytes(*view.block(at));
     let utc =
         view.byte(at + 26) == b'Z' && end == at + 27 || view.stands(at + 26, b"+00:00") && end == at + 32;
-    let (micros, digits) = whole(view, at + 20);
+    let fraction = view.word(at + 20);
     let seconds = two(view, at + 17)?;
-    let usual =
-        utc && digits == 6 && seconds < 60 && view.byte(at + 16) == b':' && view.byte(at + 19) == b'.';
+    let usual = utc
+        && digits(fraction) == 6
+        && seconds < 60
+        && view.byte(at + 16) == b':'
+        && view.byte(at + 19) == b'.';
     if !usual {
         return time::rfc3339(view.get(at, end));
     }
+    let micros = number(fraction, 6);
     if text != minute.text {
         let us = time::rfc3339(view.get(at, end))?;
         *minute = Minute { text, us: us - seconds as i64 * 1_000_000 - micros as i64 };

@@ -1,9 +1,10 @@
 //! Metrics lines: keys in the order in which each sender writes them, plain numbers behind them.
 
+use core::ops::Range;
 use std::sync::LazyLock;
 
-use super::view::{Marks, Places, View, decimal, of_bytes, text};
-use crate::event::{Field, FieldId, KindId, Name, Value};
+use super::view::{Fields, Marks, Places, View, decimal, of_bytes, text};
+use crate::event::{FieldId, KindId, Value};
 use crate::parse::heroku::{self, METRIC_KEYS};
 use crate::simd::Vector;
 
@@ -44,10 +45,12 @@ impl Key {
     }
 }
 
-/// Where the keys of each sender begin in the table.
-const MEMORY: usize = 3;
-const POSTGRES: usize = 10;
-const REDIS: usize = 30;
+/// Where in the table the keys of each sender are; no two of one are the same.
+const LOAD: Range<usize> = 0..3;
+const MEMORY: Range<usize> = 3..10;
+const POSTGRES: Range<usize> = 10..30;
+const REDIS: Range<usize> = 30..47;
+const BOUNCER: Range<usize> = 47..55;
 
 /// A metrics line being read.
 struct Line<'a> {
@@ -74,48 +77,22 @@ impl<'a> Line<'a> {
         self.blank = if self.at > self.end { self.end } else { self.blanks.next() };
     }
 
-    /// Appends what is measured: known keys out of `keys`, the one at `next` looked for first, each once.
+    /// Appends what is measured: known keys out of `keys`, in their order, not all of them.
     #[inline(always)]
-    fn samples<V: Vector>(
-        &mut self,
-        vector: V,
-        keys: &[Key],
-        mut next: usize,
-        fields: &mut Vec<Field>,
-    ) -> Option<()> {
-        let mut seen = 0u128;
+    fn samples<V: Vector>(&mut self, vector: V, keys: &[Key], row: &mut Fields) -> Option<()> {
+        let mut left = keys.iter();
         while self.at <= self.end {
             let sent = self.view.block::<32>(self.at + 7);
             if !self.view.stands(self.at, b"sample#") {
                 return None;
             }
-            let fits = |key: &&Key| vector.common(sent, &key.sent) >= key.len;
-            let key = match keys.get(next).filter(fits) {
-                Some(key) => key,
-                None => {
-                    next = find(keys, self.view.get(self.at + 7, self.blank), next)?;
-                    &keys[next]
-                }
-            };
+            let key = left.find(|key| vector.common(sent, &key.sent) >= key.len)?;
             let value = measured(self.view, self.at + 7 + key.len, self.blank, key)?;
-            let bit = 1 << key.field.0;
-            if seen & bit != 0 {
-                return None;
-            }
-            seen |= bit;
-            fields.push(Field { name: Name::Known(key.field), value });
-            next += 1;
+            row.push(key.field, value);
             self.pass();
         }
         Some(())
     }
-}
-
-/// The place of the key that `pair` begins with, looked for from `next` on and around.
-#[inline(never)]
-fn find(keys: &[Key], pair: &[u8], next: usize) -> Option<usize> {
-    let fits = |place: &usize| pair.starts_with(&keys[*place].sent[..keys[*place].len]);
-    (next..keys.len()).chain(0..next.min(keys.len())).find(fits)
 }
 
 /// A plain number with its unit, all of `at..end`.
@@ -143,30 +120,30 @@ pub(super) fn runtime<V: Vector>(
     view: View,
     marks: &Marks,
     at: usize,
-    fields: &mut Vec<Field>,
+    row: &mut Fields,
 ) -> Option<KindId> {
     let mut line = Line::new(view, marks, at);
     let name = at + 7;
     if line.blank <= name || view.stands(name, b"heroku.") || marks.quoted(at) {
         return None;
     }
-    fields.push(Field { name: Name::Known(heroku::DYNO), value: view.value(name, line.blank) });
+    row.push(heroku::DYNO, view.value(name, line.blank));
     line.pass();
     let id = line.at + 5;
     if line.blank < id + 7 || !view.stands(line.at, b"dyno=") || !view.stands(id, b"heroku.") {
         return None;
     }
-    fields.push(Field { name: Name::Known(heroku::DYNO_ID), value: view.value(id, line.blank) });
+    row.push(heroku::DYNO_ID, view.value(id, line.blank));
     line.pass();
     if line.at > line.end {
         return None;
     }
-    let first = if view.stands(line.at + 7, b"memory_t") { MEMORY } else { 0 };
-    let (before, keys) = (fields.len(), &KEYS[..POSTGRES]);
-    line.samples(vector, keys, first, fields)?;
-    let load = |field: &Field| KEYS[..MEMORY].iter().any(|key| field.name == Name::Known(key.field));
-    let is_load = fields[before..].iter().any(load);
-    Some(if is_load { heroku::RUNTIME_LOAD } else { heroku::RUNTIME_MEMORY })
+    let (kind, keys) = match view.stands(line.at + 7, b"memory_") {
+        true => (heroku::RUNTIME_MEMORY, MEMORY),
+        false => (heroku::RUNTIME_LOAD, LOAD),
+    };
+    line.samples(vector, &KEYS[keys], row)?;
+    Some(kind)
 }
 
 /// Appends the fields of what an add-on measures.
@@ -177,26 +154,29 @@ pub(super) fn addon<V: Vector>(
     marks: &Marks,
     at: usize,
     process: usize,
-    fields: &mut Vec<Field>,
+    row: &mut Fields,
 ) -> Option<()> {
     let mut line = Line::new(view, marks, at);
     let (source, addon) = (at + 7, line.blank + 1 + 6);
     if !view.stands(at, b"source=") || !is_word(view, source, line.blank) || marks.quoted(at) {
         return None;
     }
-    fields.push(Field { name: Name::Known(heroku::SOURCE), value: view.value(source, line.blank) });
+    row.push(heroku::SOURCE, view.value(source, line.blank));
     line.pass();
     if !view.stands(line.at, b"addon=") || !is_word(view, addon, line.blank) {
         return None;
     }
-    fields.push(Field { name: Name::Known(heroku::ADDON), value: view.value(addon, line.blank) });
+    row.push(heroku::ADDON, view.value(addon, line.blank));
     line.pass();
     if line.at > line.end {
         return None;
     }
-    // Only the order of trying depends on it.
-    let first = if view.stands(process, b"heroku-r") { REDIS } else { POSTGRES };
-    line.samples(vector, &KEYS, first, fields)
+    let keys = match view.byte(process + 7) {
+        b'r' => REDIS,
+        _ if view.byte(process + 8) == b'g' => BOUNCER,
+        _ => POSTGRES,
+    };
+    line.samples(vector, &KEYS[keys], row)
 }
 
 /// Whether `from..to` begins with a letter and is no boolean: such a value is text.

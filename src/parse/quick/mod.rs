@@ -11,8 +11,9 @@ mod view;
 mod words;
 
 use self::header::{Head, Minute};
-use self::view::{Marks, View, text};
-use super::{Scratch, finished, heroku, of_header, parsed, sender};
+use self::view::{Fields, Marks, View, text};
+use super::text::{Row, Text};
+use super::{Scratch, finished, heroku, of_header, parsed, platform, sender};
 use crate::batch::{Batch, Form, Frame, Run};
 use crate::event::{Event, Flags, KindId, Severity, Span};
 use crate::plan::Plan;
@@ -50,7 +51,7 @@ pub(super) fn event<V: Vector>(
         true => sender(plan, run, bytes, span, scratch),
     };
     let (at, end) = (head.message_at, scratch.quick.marks.end);
-    let told = match scratch.quick.marks.odd(at, end) {
+    let told = match scratch.quick.marks.odd && !is_plain_text(view, &head, span.len(), end) {
         false => fields(vector, plan, view, &head, scratch),
         true => None,
     };
@@ -93,6 +94,7 @@ fn line_end(view: View, len: usize) -> usize {
 const HEROKU: u64 = text(b"heroku");
 const APP: u64 = text(b"app");
 const ROUTER: u64 = text(b"router");
+const API: u64 = text(b"api");
 
 /// Appends the fields of a plain message; the kind and the severity that it tells. `None`: not as usual.
 #[inline(always)]
@@ -103,28 +105,48 @@ fn fields<V: Vector>(
     head: &Head,
     scratch: &mut Scratch,
 ) -> Option<(KindId, Option<Severity>)> {
-    let (marks, row, at) = (&scratch.quick.marks, &mut scratch.fields, head.message_at);
-    match head.source {
-        HEROKU if head.process == ROUTER => {
+    let (marks, at) = (&scratch.quick.marks, head.message_at);
+    let row = &mut Fields(&mut scratch.fields);
+    let own = is_own(view.byte(head.process_at));
+    match (head.source, head.process) {
+        (HEROKU, ROUTER) => {
             let severity = router::fields(view, marks, at, &plan.trusted, row, &mut scratch.told)?;
             Some((heroku::ROUTER, severity))
         }
-        HEROKU if is_ours(view.byte(head.process_at)) && view.stands(at, b"source=") => {
+        (HEROKU, _) if own && view.stands(at, b"source=") => {
             Some((metrics::runtime(vector, view, marks, at, row)?, None))
         }
-        APP if is_ours(view.byte(head.process_at)) => {
-            Some((heroku::APP, words::level(vector, view, marks, at)?))
-        }
-        APP if view.stands(head.process_at, b"heroku-") => {
+        (APP, _) if own => Some((heroku::APP, words::level(vector, view, marks, at)?)),
+        (APP, _) if view.stands(head.process_at, b"heroku-") => {
             metrics::addon(vector, view, marks, at, head.process_at, row)?;
             Some((heroku::ADDON_METRIC, None))
         }
+        (HEROKU, _) if own => Some(told(heroku::platform_kind(view.get(at, marks.end)), view, head, scratch)),
+        (_, API) => Some(told(heroku::API, view, head, scratch)),
         _ => None,
     }
 }
 
+/// A line of the platform itself: rare enough to be read as all are.
+fn told(kind: KindId, view: View, head: &Head, scratch: &mut Scratch) -> (KindId, Option<Severity>) {
+    let (at, end) = (head.message_at, scratch.quick.marks.end);
+    let message = Text::new(view.get(at, end), view.span(at, end));
+    let mut row = Row { made: &mut scratch.made, fields: &mut scratch.fields };
+    (kind, platform::fields(kind, message, &mut row))
+}
+
+/// Whether all that is odd in a frame is text of an application: a backslash, or UTF-8.
+#[inline(never)]
+fn is_plain_text(view: View, head: &Head, len: usize, end: usize) -> bool {
+    let message = view.get(head.message_at, end);
+    head.source == APP
+        && is_own(view.byte(head.process_at))
+        && !message.iter().any(|byte| *byte < b' ')
+        && core::str::from_utf8(view.get(0, len)).is_ok()
+}
+
 /// Whether no PROCID that begins so makes a kind of its own: `web.1`, `worker.2`.
 #[inline(always)]
-fn is_ours(first: u8) -> bool {
+fn is_own(first: u8) -> bool {
     !matches!(first, b'a' | b'h' | b'l' | b'p' | b'r' | b's')
 }

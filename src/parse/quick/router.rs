@@ -4,8 +4,8 @@ use core::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::view::{Marks, Places, View, digits, text, whole};
-use crate::event::{Field, FieldId, Name, Severity, Span, Value};
+use super::view::{Fields, Marks, Places, View, digits, text, whole};
+use crate::event::{FieldId, Severity, Span, Value};
 use crate::parse::heroku;
 use crate::parse::router::{Told, client_ip};
 use crate::parse::text::Text;
@@ -38,12 +38,11 @@ pub(super) fn fields(
     marks: &Marks,
     at: usize,
     trusted: &[IpNet],
-    fields: &mut Vec<Field>,
+    row: &mut Fields,
     told: &mut Told,
 ) -> Option<Option<Severity>> {
     *told = Told::default();
     let end = marks.end;
-    let mut push = |id: FieldId, value: Value| fields.push(Field { name: Name::Known(id), value });
     let mut blanks = marks.blanks(at);
     if !view.stands(at, b"at=") {
         return None;
@@ -55,7 +54,7 @@ pub(super) fn fields(
         0 => return None,
         _ => heroku::level_of_value(view.get(key, blank)),
     };
-    push(heroku::AT, view.value(key, blank));
+    row.push(heroku::AT, view.value(key, blank));
     (key, blank) = (blank + 1, blanks.next());
     let mut quote = marks.quote(at);
     if view.stands(key, b"code=") {
@@ -64,7 +63,7 @@ pub(super) fn fields(
             return None;
         }
         told.code = view.span(key + 5, blank);
-        push(heroku::CODE, Value::Text(told.code));
+        row.push(heroku::CODE, Value::Text(told.code));
         key = blank + 1;
         if !view.stands(key, b"desc=\"") || quote != key + 5 {
             return None;
@@ -73,7 +72,7 @@ pub(super) fn fields(
         if close >= end || close == quote + 1 || view.byte(close + 1) != b' ' {
             return None;
         }
-        push(heroku::DESC, view.value(quote + 1, close));
+        row.push(heroku::DESC, view.value(quote + 1, close));
         quote = marks.quote(close + 1);
         key = close + 2;
         blanks = marks.blanks(key);
@@ -82,7 +81,7 @@ pub(super) fn fields(
     if !view.stands(key, b"method=") || blank <= key + 7 {
         return None;
     }
-    push(heroku::METHOD, view.value(key + 7, blank));
+    row.push(heroku::METHOD, view.value(key + 7, blank));
     key = blank + 1;
     if !view.stands(key, b"path=\"") || quote != key + 5 {
         return None;
@@ -91,7 +90,7 @@ pub(super) fn fields(
     if close >= end || close == quote + 1 || !view.stands(close, b"\" host=") {
         return None;
     }
-    push(heroku::PATH, view.value(quote + 1, close));
+    row.push(heroku::PATH, view.value(quote + 1, close));
     quote = marks.quote(close + 1);
     key = close + 2;
     blanks = marks.blanks(key);
@@ -99,13 +98,13 @@ pub(super) fn fields(
     if blank <= key + 5 {
         return None;
     }
-    push(heroku::HOST, view.value(key + 5, blank));
+    row.push(heroku::HOST, view.value(key + 5, blank));
     (key, blank) = (blank + 1, blanks.next());
     if view.stands(key, b"request_") && view.stands(key + 8, b"id=") {
         if blank <= key + 11 {
             return None;
         }
-        push(heroku::REQUEST_ID, view.value(key + 11, blank));
+        row.push(heroku::REQUEST_ID, view.value(key + 11, blank));
         key = blank + 1;
     }
     if !view.stands(key, b"fwd=\"") || quote != key + 4 {
@@ -126,33 +125,30 @@ pub(super) fn fields(
         blank = blanks.next();
     }
     let forwarded = view.span(quote + 1, close);
-    push(heroku::FWD, Value::List(forwarded));
+    row.push(heroku::FWD, Value::List(forwarded));
     if let Some(client) = client(view, quote + 1, close, trusted, forwarded) {
-        push(heroku::CLIENT_IP, Value::Text(client));
+        row.push(heroku::CLIENT_IP, Value::Text(client));
     }
     let mut tail = Tail { view, blanks, at: 0, blank, end };
     tail.pass();
-    word_of(&mut tail, b"dyno=", 5, |from, to| push(heroku::DYNO, view.value(from, to)))?;
-    number_of(&mut tail, b"queue=", false, |n| push(heroku::QUEUE, Value::Int(n)))?;
-    number_of(&mut tail, b"wait=", true, |n| push(heroku::WAIT_MS, Value::Int(n)))?;
-    number_of(&mut tail, b"connect=", true, |n| push(heroku::CONNECT_MS, Value::Int(n)))?;
-    number_of(&mut tail, b"service=", true, |n| push(heroku::SERVICE_MS, Value::Int(n)))?;
-    number_of(&mut tail, b"status=", false, |n| {
-        told.status = n;
-        push(heroku::STATUS, Value::Int(n));
-    })?;
-    number_of(&mut tail, b"bytes=", false, |n| push(heroku::BYTES, Value::Int(n)))?;
-    word_of(&mut tail, b"protocol", 9, |from, to| push(heroku::PROTOCOL, view.value(from, to)))?;
-    if tail.view.stands(tail.at, b"tls=") {
+    word_of(&mut tail, b"dyno=", 5, heroku::DYNO, row)?;
+    number_of(&mut tail, b"queue=", false, heroku::QUEUE, row)?;
+    number_of(&mut tail, b"wait=", true, heroku::WAIT_MS, row)?;
+    number_of(&mut tail, b"connect=", true, heroku::CONNECT_MS, row)?;
+    number_of(&mut tail, b"service=", true, heroku::SERVICE_MS, row)?;
+    told.status = number_of(&mut tail, b"status=", false, heroku::STATUS, row)?;
+    number_of(&mut tail, b"bytes=", false, heroku::BYTES, row)?;
+    word_of(&mut tail, b"protocol", 9, heroku::PROTOCOL, row)?;
+    if view.stands(tail.at, b"tls=") {
         match view.short(tail.at + 4, tail.blank) {
-            TRUE => push(heroku::TLS, Value::Bool(true)),
-            FALSE => push(heroku::TLS, Value::Bool(false)),
+            TRUE => row.push(heroku::TLS, Value::Bool(true)),
+            FALSE => row.push(heroku::TLS, Value::Bool(false)),
             _ => return None,
         }
         tail.pass();
     }
-    if tail.view.stands(tail.at + 8, b"ion=") {
-        word_of(&mut tail, b"tls_vers", 12, |from, to| push(heroku::TLS_VERSION, view.value(from, to)))?;
+    if view.stands(tail.at + 8, b"ion=") {
+        word_of(&mut tail, b"tls_vers", 12, heroku::TLS_VERSION, row)?;
     }
     // All of it was read, and no blank is left at its end.
     (tail.at == end + 1).then_some(severity)
@@ -169,7 +165,8 @@ fn word_of<const N: usize>(
     tail: &mut Tail,
     word: &[u8; N],
     len: usize,
-    push: impl FnOnce(usize, usize),
+    id: FieldId,
+    row: &mut Fields,
 ) -> Option<()> {
     if tail.view.stands(tail.at, word) {
         let from = tail.at + len;
@@ -177,37 +174,39 @@ fn word_of<const N: usize>(
             return None;
         }
         if tail.blank > from {
-            push(from, tail.blank);
+            row.push(id, tail.view.value(from, tail.blank));
         }
         tail.pass();
     }
     Some(())
 }
 
-/// A whole number, `ms` behind it where `millis`, if its key stands here.
+/// A whole number, `ms` behind it where `millis`, if its key stands here; 0 if there is none.
 #[inline(always)]
 fn number_of<const N: usize>(
     tail: &mut Tail,
     key: &[u8; N],
     millis: bool,
-    push: impl FnOnce(u64),
-) -> Option<()> {
-    if tail.view.stands(tail.at, key) {
-        let from = tail.at + N;
-        let (number, len) = whole(tail.view, from);
-        let mut to = from + len;
-        if millis && tail.view.stands(to, b"ms") {
-            to += 2;
-        }
-        if to != tail.blank || len > 1 && tail.view.byte(from) == b'0' || len == 0 && to != from {
-            return None;
-        }
-        if len > 0 {
-            push(number);
-        }
-        tail.pass();
+    id: FieldId,
+    row: &mut Fields,
+) -> Option<u64> {
+    if !tail.view.stands(tail.at, key) {
+        return Some(0);
     }
-    Some(())
+    let from = tail.at + N;
+    let (number, len) = whole(tail.view, from);
+    let mut to = from + len;
+    if millis && tail.view.stands(to, b"ms") {
+        to += 2;
+    }
+    if to != tail.blank || len > 1 && tail.view.byte(from) == b'0' || len == 0 && to != from {
+        return None;
+    }
+    if len > 0 {
+        row.push(id, Value::Int(number));
+    }
+    tail.pass();
+    Some(number)
 }
 
 /// The client's address of `fwd`, which lies at `from..to`.

@@ -1,6 +1,6 @@
 //! A frame with room behind it, and the places of its blanks and quotes.
 
-use crate::event::{Span, Value};
+use crate::event::{Field, FieldId, Name, Span, Value};
 use crate::limits;
 use crate::simd::{Classes, Vector};
 
@@ -80,6 +80,16 @@ impl<'a> View<'a> {
     }
 }
 
+/// The fields of the event at hand.
+pub(super) struct Fields<'a>(pub &'a mut Vec<Field>);
+
+impl Fields<'_> {
+    #[inline(always)]
+    pub fn push(&mut self, id: FieldId, value: Value) {
+        self.0.push(Field { name: Name::Known(id), value });
+    }
+}
+
 /// A word of at most eight bytes as `View::short` gives it.
 #[inline(always)]
 pub(super) const fn text<const N: usize>(word: &[u8; N]) -> u64 {
@@ -103,7 +113,8 @@ pub(super) const fn of_bytes(word: &[u8]) -> u64 {
 pub(super) struct Marks {
     space: [u64; BLOCKS],
     quote: [u64; BLOCKS],
-    odd: [u64; BLOCKS],
+    /// Something odd is in the frame; what, is looked for only then.
+    pub odd: bool,
     /// Length of the frame without its line end; a blank is said to stand there.
     pub end: usize,
 }
@@ -116,22 +127,18 @@ impl Marks {
         if last >= BLOCKS {
             return false;
         }
-        for index in 0..=last {
-            let Classes { space, quote, odd } = vector.classes(view.block(index * 64));
-            (self.space[index], self.quote[index], self.odd[index]) = (space, quote, odd);
+        let mut seen = vector.nothing();
+        for index in 0..last {
+            let Classes { space, quote } = vector.classes(view.block(index * 64), &mut seen);
+            (self.space[index], self.quote[index]) = (space, quote);
         }
-        let inside = (1 << (end % 64)) - 1;
-        self.space[last] = self.space[last] & inside | (inside + 1);
-        self.quote[last] &= inside;
-        self.odd[last] &= inside;
+        let (block, inside) = (view.block(last * 64), (1 << (end % 64)) - 1);
+        let Classes { space, quote } = vector.classes(block, &mut vector.nothing());
+        self.space[last] = space & inside | (inside + 1);
+        self.quote[last] = quote & inside;
+        self.odd = vector.any(seen) || vector.odd(block) & inside != 0;
         self.end = end;
         true
-    }
-
-    /// Whether something odd stands at or behind `from`, before `to`.
-    #[inline(always)]
-    pub fn odd(&self, from: usize, to: usize) -> bool {
-        any(&self.odd, from, to)
     }
 
     /// Whether a quote stands at or behind `from`.
@@ -221,7 +228,7 @@ const OVER_NINE: u64 = u64::from_ne_bytes([0x80 - 10; 8]);
 
 /// The number that the first `len` bytes of a word, 1 to 8 digits, write.
 #[inline(always)]
-fn number(word: u64, len: usize) -> u64 {
+pub(super) fn number(word: u64, len: usize) -> u64 {
     // The digits go to the high end, with zeros before them; then neighbours are joined, three times.
     let values = (word ^ ZEROS) << (64 - 8 * len);
     let pairs = values.wrapping_mul(1 + (10 << 8)) >> 8 & 0x00ff_00ff_00ff_00ff;
