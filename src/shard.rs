@@ -99,6 +99,7 @@ impl Shard {
     fn process_with<V: Vector>(&mut self, vector: V, plan: &Plan, batch: &Batch, out: &mut Outcome) {
         begin(plan, batch, out);
         let mut fillings = self.open_parcels(plan, batch.number);
+        self.scratch.fields_read = fillings.iter().any(Option::is_some);
         for run in &batch.runs {
             let frames = match run.admission {
                 Admission::Duplicate => continue,

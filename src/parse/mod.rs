@@ -34,7 +34,6 @@ use router::Told;
 use text::{Row, Text};
 
 /// What belongs to the event at hand; emptied before the next one.
-#[derive(Default)]
 pub struct Scratch {
     /// The arena of made text.
     pub made: Vec<u8>,
@@ -48,8 +47,27 @@ pub struct Scratch {
     json: Json,
     device: DeviceScratch,
     quick: Quick,
+    /// Whether somebody reads fields: if not, those of JSON bodies need not be made.
+    pub fields_read: bool,
     /// Of a router line; of any other event it says nothing.
     pub told: Told,
+}
+
+impl Default for Scratch {
+    fn default() -> Scratch {
+        Scratch {
+            made: Vec::new(),
+            fields: Vec::new(),
+            no_match: false,
+            message: Vec::new(),
+            plain: Vec::new(),
+            json: Json::default(),
+            device: DeviceScratch::default(),
+            quick: Quick::default(),
+            fields_read: true,
+            told: Told::default(),
+        }
+    }
 }
 
 impl Scratch {

@@ -4,6 +4,7 @@
 //! Whatever is not exactly as expected is left to the general way, from the message on or wholly: it decides what a line
 //! means, and this only gets there sooner. `tests/same.rs` holds the two against each other.
 
+mod body;
 mod header;
 mod metrics;
 mod router;
@@ -116,7 +117,7 @@ fn fields<V: Vector>(
         (HEROKU, _) if own && view.stands(at, b"source=") => {
             Some((metrics::runtime(vector, view, marks, at, row)?, None))
         }
-        (APP, _) if own => Some((heroku::APP, words::level(vector, view, marks, at)?)),
+        (APP, _) if own => Some((heroku::APP, words::level(vector, view, marks, at, scratch.fields_read)?)),
         (APP, _) if view.stands(head.process_at, b"heroku-") => {
             metrics::addon(vector, view, marks, at, head.process_at, row)?;
             Some((heroku::ADDON_METRIC, None))

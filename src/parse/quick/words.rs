@@ -1,20 +1,32 @@
 //! An application's own text: its level, where no more than a look tells that there is none or what it is.
 
+use super::body;
 use super::view::{Marks, View, of_bytes};
 use crate::event::Severity;
 use crate::parse::heroku;
 use crate::parse::level::{self, PIECES};
 use crate::simd::Vector;
 
-/// The level of the text from `at` on. `None`: it may be a JSON body, or names its level by a key.
+/// The level of the text from `at` on. `None`: it may be a JSON body whose fields are `read`, or names its level by a key.
 #[inline(always)]
-pub(super) fn level<V: Vector>(vector: V, view: View, marks: &Marks, at: usize) -> Option<Option<Severity>> {
+pub(super) fn level<V: Vector>(
+    vector: V,
+    view: View,
+    marks: &Marks,
+    at: usize,
+    read: bool,
+) -> Option<Option<Severity>> {
     let mut first = at;
-    while view.byte(first) == b' ' {
+    while view.byte(first) == b' ' && first < marks.end {
         first += 1;
     }
-    if view.byte(first) == b'{' {
-        return None;
+    if view.byte(first) == b'{' && first < marks.end {
+        if read {
+            return None;
+        }
+        if let Some(level) = body::level(view, marks, first)? {
+            return Some(Some(level));
+        }
     }
     let mut from = at;
     while from < marks.end {
