@@ -138,7 +138,7 @@ pub fn event_by<V: Vector>(
 /// The event that `frame` of `run` is, read the general way: it alone decides what a frame means.
 pub fn event(plan: &Plan, batch: &Batch, run: &Run, frame: Frame, scratch: &mut Scratch) -> Event {
     scratch.clear();
-    let received_us = run.received_us.unwrap_or(batch.received_us);
+    let received_us = arrived_us(batch, run);
     let listener = plan.listener(run.origin.listener);
     let (bytes, span) = (batch.bytes(), frame.span());
     let envelope = match run.origin.form {
@@ -163,7 +163,6 @@ pub fn event(plan: &Plan, batch: &Batch, run: &Run, frame: Frame, scratch: &mut 
 }
 
 /// The event with what its surroundings say.
-#[inline(always)]
 fn finished(
     event: Event,
     plan: &Plan,
@@ -173,16 +172,25 @@ fn finished(
     drain: Span,
     time_us: Option<i64>,
 ) -> Event {
-    let arrived_us = run.received_us.unwrap_or(batch.received_us);
-    let received_us = match (plan.received, time_us) {
-        (Received::Event, Some(time_us)) => time_us,
-        _ => arrived_us,
-    };
     let mut flags = event.flags;
     if frame.truncated {
         flags.set(Flags::TRUNCATED);
     }
-    Event { drain, received_us, time_us: time_us.unwrap_or(arrived_us), flags, ..event }
+    let received_us = received_us(plan, batch, run, time_us);
+    Event { drain, received_us, time_us: time_us.unwrap_or(arrived_us(batch, run)), flags, ..event }
+}
+
+/// When the frame came.
+fn arrived_us(batch: &Batch, run: &Run) -> i64 {
+    run.received_us.unwrap_or(batch.received_us)
+}
+
+/// What the event says of when it came.
+fn received_us(plan: &Plan, batch: &Batch, run: &Run, time_us: Option<i64>) -> i64 {
+    match (plan.received, time_us) {
+        (Received::Event, Some(time_us)) => time_us,
+        _ => arrived_us(batch, run),
+    }
 }
 
 /// How many messages `frame` says are lost, if it is a loss notice.

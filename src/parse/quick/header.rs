@@ -2,7 +2,6 @@
 
 use super::view::{Marks, View, digits, number, two};
 use crate::event::Span;
-use crate::parse::syslog::Header;
 use crate::parse::time;
 
 /// The last minute that a time was in: times come in order, so most are in it again.
@@ -13,12 +12,18 @@ pub(super) struct Minute {
     us: i64,
 }
 
-/// A header, and what else its reader came by.
+/// What a usual header says: a Heroku sender, no hostname, no MSGID, no structured data.
 pub(super) struct Head {
-    pub header: Header,
-    /// APP-NAME and PROCID as words; 0 where they are longer.
-    pub source: u64,
-    pub process: u64,
+    pub pri: u8,
+    pub time_us: i64,
+    /// HOSTNAME, where it is a drain token.
+    pub token: Span,
+    /// APP-NAME and PROCID.
+    pub source: Span,
+    pub process: Span,
+    /// The same as words; 0 where they are longer.
+    pub source_word: u64,
+    pub process_word: u64,
     /// Where PROCID and the message begin.
     pub process_at: usize,
     pub message_at: usize,
@@ -42,21 +47,10 @@ pub(super) fn header(view: View, marks: &Marks, minute: &mut Minute) -> Option<H
     if !usual || msgid_end != msgid_at + 1 || view.byte(msgid_at) != b'-' {
         return None;
     }
-    let mut header = Header {
-        pri: Some(pri),
-        time_us: Some(time_us),
-        hostname: Span::NONE,
-        source: unless_nil(view, source_at, source_end),
-        process: unless_nil(view, process_at, process_end),
-        msgid: Span::NONE,
-        sd: Span::NONE,
-        token: Span::NONE,
-        heroku: true,
-        message: Span::NONE,
-    };
+    let mut token = Span::NONE;
     let mut message_at = msgid_end + 1;
     if view.stands(host_at, b"d.") {
-        header.token = view.span(host_at, host_end);
+        token = view.span(host_at, host_end);
         let data_end = blanks.next();
         if data_end != message_at + 1 || view.byte(message_at) != b'-' {
             return None;
@@ -68,8 +62,17 @@ pub(super) fn header(view: View, marks: &Marks, minute: &mut Minute) -> Option<H
     if message_at > marks.end || (marks.odd && view.get(0, message_at).iter().any(is_odd)) {
         return None;
     }
-    let (source, process) = (view.short(source_at, source_end), view.short(process_at, process_end));
-    Some(Head { header, source, process, process_at, message_at })
+    Some(Head {
+        pri,
+        time_us,
+        token,
+        source: unless_nil(view, source_at, source_end),
+        process: unless_nil(view, process_at, process_end),
+        source_word: view.short(source_at, source_end),
+        process_word: view.short(process_at, process_end),
+        process_at,
+        message_at,
+    })
 }
 
 /// What a header field cannot hold, or no usual one does.

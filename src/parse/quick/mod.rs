@@ -14,7 +14,7 @@ mod words;
 use self::header::{Head, Minute};
 use self::view::{Fields, Marks, View, text};
 use super::text::{Row, Text};
-use super::{Scratch, finished, heroku, of_header, parsed, platform, sender};
+use super::{Envelope, Scratch, finished, heroku, parsed, platform, received_us, sender};
 use crate::batch::{Batch, Form, Frame, Run};
 use crate::event::{Event, Flags, KindId, Severity, Span};
 use crate::plan::Plan;
@@ -46,9 +46,9 @@ pub(super) fn event<V: Vector>(
     if !quick.marks.read(vector, view, line_end(view, span.len())) {
         return None;
     }
-    let mut head = header::header(view, &quick.marks, &mut quick.minute)?;
-    let drain = match head.header.token.is_empty() {
-        false => head.header.token,
+    let head = header::header(view, &quick.marks, &mut quick.minute)?;
+    let drain = match head.token.is_empty() {
+        false => head.token,
         true => sender(plan, run, bytes, span, scratch),
     };
     let (at, end) = (head.message_at, scratch.quick.marks.end);
@@ -56,31 +56,50 @@ pub(super) fn event<V: Vector>(
         false => fields(vector, plan, view, &head, scratch),
         true => None,
     };
-    let time_us = head.header.time_us;
-    let event = match told {
-        Some((kind, severity)) => Event {
-            time_us: 0,
-            received_us: 0,
-            frame: span,
-            drain,
-            hostname: Span::NONE,
-            source: head.header.source,
-            process: head.header.process,
-            msgid: Span::NONE,
-            sd: Span::NONE,
-            message: view.span(at, end),
-            kind,
-            severity: severity.unwrap_or(Severity::Info),
-            pri: head.header.pri,
-            flags: Flags::NONE,
-        },
-        None => {
-            scratch.fields.clear();
-            head.header.message = view.span(at, span.len());
-            parsed(plan, run, bytes, span, of_header(head.header), scratch)
-        }
+    let Some((kind, severity)) = told else {
+        let event = by_message(plan, run, bytes, span, view.span(at, span.len()), &head, scratch);
+        return Some(finished(event, plan, batch, run, frame, drain, Some(head.time_us)));
     };
-    Some(finished(event, plan, batch, run, frame, drain, time_us))
+    Some(Event {
+        time_us: head.time_us,
+        received_us: received_us(plan, batch, run, Some(head.time_us)),
+        frame: span,
+        drain,
+        hostname: Span::NONE,
+        source: head.source,
+        process: head.process,
+        msgid: Span::NONE,
+        sd: Span::NONE,
+        message: view.span(at, end),
+        kind,
+        severity: severity.unwrap_or(Severity::Info),
+        pri: Some(head.pri),
+        flags: if frame.truncated { Flags::TRUNCATED } else { Flags::NONE },
+    })
+}
+
+/// The event of a frame whose header alone is as usual.
+#[inline(never)]
+fn by_message(
+    plan: &Plan,
+    run: &Run,
+    bytes: &[u8],
+    frame: Span,
+    message: Span,
+    head: &Head,
+    scratch: &mut Scratch,
+) -> Event {
+    scratch.fields.clear();
+    let envelope = Envelope {
+        pri: Some(head.pri),
+        source: head.source,
+        process: head.process,
+        token: head.token,
+        heroku: true,
+        message,
+        ..Envelope::default()
+    };
+    parsed(plan, run, bytes, frame, envelope, scratch)
 }
 
 /// Length of a frame without its one final LF or CR LF.
@@ -109,7 +128,7 @@ fn fields<V: Vector>(
     let (marks, at) = (&scratch.quick.marks, head.message_at);
     let row = &mut Fields(&mut scratch.fields);
     let own = is_own(view.byte(head.process_at));
-    match (head.source, head.process) {
+    match (head.source_word, head.process_word) {
         (HEROKU, ROUTER) => {
             let severity = router::fields(view, marks, at, &plan.trusted, row, &mut scratch.told)?;
             Some((heroku::ROUTER, severity))
@@ -140,7 +159,7 @@ fn told(kind: KindId, view: View, head: &Head, scratch: &mut Scratch) -> (KindId
 #[inline(never)]
 fn is_plain_text(view: View, head: &Head, len: usize, end: usize) -> bool {
     let message = view.get(head.message_at, end);
-    head.source == APP
+    head.source_word == APP
         && is_own(view.byte(head.process_at))
         && !message.iter().any(|byte| *byte < b' ')
         && core::str::from_utf8(view.get(0, len)).is_ok()
