@@ -48,13 +48,19 @@ class Weir:
         )
         self.ready_file = pathlib.Path(root, "ready.json")
         self.log = open(pathlib.Path(root, "log"), "w+")
-        command = [binary, "run", str(pipeline), "--ready-file", str(self.ready_file)]
+        command = [str(pathlib.Path(binary).resolve()), "run", str(pipeline), "--ready-file", str(self.ready_file)]
         pin = ["taskset", "-c", str(core)] if core is not None else []
         self.process = subprocess.Popen(pin + command, stdout=stdout, stderr=self.log, cwd=root)
-        wait_for("weir", self.ready_file.exists)
+        wait_for("weir", self.is_ready)
         self.ready = json.loads(self.ready_file.read_text())
         self.pid = self.ready["pid"]
         self.address = self.ready["listeners"]["load"]
+
+    def is_ready(self):
+        if self.process.poll() is not None:
+            self.log.seek(0)
+            sys.exit(f"weir ended: {self.log.read()[-2000:]}")
+        return self.ready_file.exists()
 
     def books(self):
         return json.load(urllib.request.urlopen(f"http://{self.ready['admin']}/books", timeout=5))
