@@ -39,11 +39,14 @@ class Weir:
     """A weir of one listener on ports that the kernel picks."""
 
     def __init__(self, binary, root, transport, parse, sinks, core, threads="1", stdout=subprocess.DEVNULL):
+        if transport == "tls":
+            certify(root)
         pipeline = pathlib.Path(root, "weir.yaml")
         pipeline.write_text(
             f"weir: pipeline/v1\nthreads: {threads}\nobserve: 127.0.0.1:0\nadmin: 127.0.0.1:0\n"
-            f"listeners:\n  - {{name: load, kind: {transport}, bind: \"127.0.0.1:0\", parse: {parse}"
-            + (", shed_after: never" if transport == "tcp" else "")
+            f"listeners:\n  - {{name: load, kind: {'http' if transport == 'http' else 'tcp'}, bind: \"127.0.0.1:0\", parse: {parse}"
+            + (", shed_after: never" if transport != "http" else "")
+            + (", tls: {cert: cert.pem, key: key.pem, mode: require}" if transport == "tls" else "")
             + f"}}\nsinks: {sinks.replace('ROOT', str(root))}\n"
         )
         self.ready_file = pathlib.Path(root, "ready.json")
@@ -82,10 +85,18 @@ class Weir:
         return json.loads(lines[-1]), lines
 
 
-def send(load, to, root, events, core, connections=4):
+def certify(root):
+    """Makes a certificate that nobody vouches for."""
+    files = ["-keyout", f"{root}/key.pem", "-out", f"{root}/cert.pem"]
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost"]
+    subprocess.run(["openssl", "req", "-x509", *kind, *files], check=True, capture_output=True)
+
+
+def send(load, to, root, events, core, connections=4, send_bytes=262_144):
     """Sends at full rate; returns the events sent, the seconds, and the bytes."""
     command = [load, "send", "--to", to, "--mix", "router-heavy", "--connections", str(connections), "--rate", "max"]
-    command += ["--send-bytes", "262144", "--events", str(events), "--record", f"{root}/sent.json"]
+    command += ["--insecure"] if to.startswith("tls:") else []
+    command += ["--send-bytes", str(send_bytes), "--events", str(events), "--record", f"{root}/sent.json"]
     pin = ["taskset", "-c", str(core)] if core is not None else []
     done = subprocess.run(pin + command, capture_output=True, text=True)
     if done.returncode != 0:
