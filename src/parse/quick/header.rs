@@ -3,6 +3,7 @@
 use super::view::{Marks, View, digits, number, two};
 use crate::event::Span;
 use crate::parse::time;
+use crate::simd::Vector;
 
 /// The last minute that a time was in: times come in order, so most are in it again.
 #[derive(Clone, Copy, Default)]
@@ -31,7 +32,7 @@ pub(super) struct Head {
 
 /// Reads a header. `None`: not the usual form, or something odd in it. The general way must look then.
 #[inline(always)]
-pub(super) fn header(view: View, marks: &Marks, minute: &mut Minute) -> Option<Head> {
+pub(super) fn header<V: Vector>(vector: V, view: View, marks: &Marks, minute: &mut Minute) -> Option<Head> {
     let (pri, time_at) = pri(view)?;
     let mut blanks = marks.blanks(time_at);
     let time_end = blanks.next();
@@ -59,7 +60,7 @@ pub(super) fn header(view: View, marks: &Marks, minute: &mut Minute) -> Option<H
     } else if host_end != host_at + 4 || !view.stands(host_at, b"host") {
         return None;
     }
-    if message_at > marks.end || (marks.odd && view.get(0, message_at).iter().any(is_odd)) {
+    if message_at > marks.end || (marks.odd && is_odd(vector, view, message_at)) {
         return None;
     }
     Some(Head {
@@ -75,9 +76,14 @@ pub(super) fn header(view: View, marks: &Marks, minute: &mut Minute) -> Option<H
     })
 }
 
-/// What a header field cannot hold, or no usual one does.
-fn is_odd(byte: &u8) -> bool {
-    !matches!(byte, b' '..=b'~') || *byte == b'\\'
+/// Whether something odd stands before `to`: what a header field cannot hold, or no usual one does.
+#[inline(always)]
+fn is_odd<V: Vector>(vector: V, view: View, to: usize) -> bool {
+    let mut odd = 0;
+    for block in 0..to / 64 {
+        odd |= vector.odd(view.block(block * 64));
+    }
+    (odd | vector.odd(view.block(to / 64 * 64)) & ((1 << (to % 64)) - 1)) != 0
 }
 
 /// `<PRI>1 ` and where the time begins.

@@ -46,7 +46,7 @@ pub(super) fn event<V: Vector>(
     if !quick.marks.read(vector, view, line_end(view, span.len())) {
         return None;
     }
-    let head = header::header(view, &quick.marks, &mut quick.minute)?;
+    let head = header::header(vector, view, &quick.marks, &mut quick.minute)?;
     let drain = match head.token.is_empty() {
         false => head.token,
         true => sender(plan, run, bytes, span, scratch),

@@ -289,6 +289,21 @@ impl Decimal {
 /// A decimal as JSON writes it, without sign and exponent, of at most 12 digits.
 #[inline(always)]
 pub(super) fn decimal(view: View, at: usize) -> Option<Decimal> {
+    // With its point taken out, a short one is one word of digits.
+    let word = view.word(at);
+    let len = digits(word);
+    if (1..=5).contains(&len) && (word >> (8 * len)) as u8 == b'.' {
+        let before = (1 << (8 * len)) - 1;
+        let joined = word & before | (word >> 8) & !before;
+        let all = digits(joined);
+        // The eighth byte of the word is gone: what ends the digits has to stand before it.
+        if all < 7 {
+            if all == len || (len > 1 && word as u8 == b'0') {
+                return None;
+            }
+            return Some(Decimal { digits: number(joined, all), fraction: all - len, end: at + all + 1 });
+        }
+    }
     let (digits, len) = whole(view, at);
     if len == 0 || len > 12 || (len > 1 && view.byte(at) == b'0') {
         return None;
