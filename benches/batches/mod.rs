@@ -6,6 +6,8 @@
 
 #![allow(dead_code, reason = "each target that includes this uses a part of it")]
 
+pub mod hostile;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
