@@ -6,6 +6,8 @@
 pub const BATCH_BYTES: usize = 128 * 1024;
 /// Bytes behind a batch's own that may be read with them: as many as are looked at of one frame.
 pub const SLACK_BYTES: usize = 1152;
+/// The same behind the made text of an event that is written.
+pub const MADE_SLACK_BYTES: usize = 64;
 /// Frames a batch: bounds its index when frames are tiny.
 pub const BATCH_FRAMES: usize = 4096;
 /// The least free space a receiver reads into; below it the batch is sent on and a fresh one taken.

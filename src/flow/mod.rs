@@ -34,6 +34,7 @@ use crate::limits;
 use crate::outcome::{Outcome, Parcel, Share};
 use crate::plan::Plan;
 use crate::ring::{Entry, ReaderId, Ring};
+use crate::simd::Level;
 
 /// Microseconds since 1970.
 pub fn now_us() -> i64 {
@@ -97,6 +98,7 @@ struct Shared {
     /// When what is left counts as dropped, microseconds since 1970.
     deadline_us: AtomicI64,
     stages: Stages,
+    vectors: Level,
     quarantine: Mutex<Box<dyn FnMut(&[u8]) + Send>>,
 }
 
@@ -249,6 +251,8 @@ pub struct Settings {
     /// Encoded bytes in flight above which no slot is given.
     pub parcel_bytes: usize,
     pub shards: usize,
+    /// What the shards use.
+    pub vectors: Level,
     /// Bytes that a batch holds.
     pub batch_bytes: usize,
     /// Takes quarantined frames, as records a line.
@@ -302,6 +306,7 @@ impl Flow {
             ending: AtomicBool::new(false),
             deadline_us: AtomicI64::new(i64::MAX),
             stages: Stages::default(),
+            vectors: settings.vectors,
             quarantine: Mutex::new(settings.quarantine),
         });
         let mut threads = Vec::new();

@@ -82,7 +82,14 @@ impl Bench {
     pub fn with_slots(listener: config::Listener, slots: usize) -> Bench {
         let batch_bytes = Batch::capacity_for(limits::FRAME_BYTES);
         let quarantine = Box::new(|_: &[u8]| {});
-        let settings = Settings { slots, parcel_bytes: 1 << 20, shards: 1, batch_bytes, quarantine };
+        let settings = Settings {
+            slots,
+            parcel_bytes: 1 << 20,
+            shards: 1,
+            vectors: Default::default(),
+            batch_bytes,
+            quarantine,
+        };
         let flow = Flow::start(settings, Arc::new(plan())).unwrap();
         let listeners = [(LISTENER, listener)];
         let receivers = Receivers::start(&listeners, 2, &[], flow.intake(), batch_bytes).unwrap();

@@ -162,6 +162,7 @@ fn start(options: &Options, plan: Plan, frame_bytes: usize) -> io::Result<Flow> 
         slots: pipeline.slots,
         parcel_bytes: pipeline.parcel_bytes,
         shards: compile::threads(pipeline),
+        vectors: compile::vectors(pipeline),
         batch_bytes: Batch::capacity_for(frame_bytes),
         quarantine: Box::new(|_| {}),
     };

@@ -7,6 +7,8 @@
 //! Both ways give the same answers: the tests run each method on the same bytes, and `tests/properties.rs` runs whole
 //! shards both ways.
 
+pub mod digits;
+pub mod pen;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -91,6 +93,15 @@ pub trait Vector: Copy {
 
     /// Of 32 bytes, those that JSON text cannot hold as they are: below 0x20, `"`, a backslash, or not ASCII.
     fn escapes(self, block: &[u8; 32]) -> u32;
+
+    /// Of 32 bytes, those that are not ASCII.
+    fn not_ascii(self, block: &[u8; 32]) -> u32;
+
+    /// Of 32 bytes, those that are `byte`, which is ASCII.
+    fn equal(self, block: &[u8; 32], byte: u8) -> u32;
+
+    /// Runs a part of the work in a function of its own, which is compiled with the same features.
+    fn apart<T: Task>(self, task: T) -> T::Output;
 }
 
 /// Work that is compiled for each kind of vector; `run` must be `#[inline(always)]`.
@@ -167,6 +178,49 @@ mod tests {
                     let mut block = [around; 64];
                     block[place] = byte;
                     check(&block);
+                }
+            }
+        }
+    }
+
+    /// `not_ascii`, and `equal` for a comma.
+    struct Short<'a>(&'a [u8; 32]);
+
+    impl Task for Short<'_> {
+        type Output = (u32, u32);
+
+        #[inline(always)]
+        fn run<V: Vector>(self, vector: V) -> (u32, u32) {
+            (vector.not_ascii(self.0), vector.equal(self.0, b','))
+        }
+    }
+
+    /// The same in a function of its own.
+    struct Apart<'a>(&'a [u8; 32]);
+
+    impl Task for Apart<'_> {
+        type Output = (u32, u32);
+
+        #[inline(always)]
+        fn run<V: Vector>(self, vector: V) -> (u32, u32) {
+            vector.apart(Short(self.0))
+        }
+    }
+
+    #[test]
+    fn every_byte_in_every_place_of_32() {
+        for byte in 0..=255 {
+            for place in 0..32 {
+                for around in [b',', b'a', 0xac] {
+                    let mut block = [around; 32];
+                    block[place] = byte;
+                    let mask =
+                        |is: &dyn Fn(u8) -> bool| (0..32).fold(0, |all, i| all | (is(block[i]) as u32) << i);
+                    let expected = (mask(&|byte| byte >= 0x80), mask(&|byte| byte == b','));
+                    for level in [Level::Portable, Level::best()] {
+                        assert_eq!(dispatch(level, Short(&block)), expected, "{level:?}: {block:?}");
+                        assert_eq!(dispatch(level, Apart(&block)), expected, "{level:?}, apart: {block:?}");
+                    }
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Plain 64-bit words, eight bytes in each: for any processor, and as the twin that the vectors are compared with.
 
-use super::{Classes, Vector};
+use super::{Classes, Task, Vector};
 
 /// No vectors.
 #[derive(Clone, Copy)]
@@ -107,5 +107,21 @@ impl Vector for Portable {
             escapes |= (gather(found) as u32) << (8 * index);
         }
         escapes
+    }
+    #[inline(always)]
+    fn not_ascii(self, block: &[u8; 32]) -> u32 {
+        let words = block.as_chunks::<8>().0.iter().map(|chunk| u64::from_le_bytes(*chunk) & HIGHS);
+        words.enumerate().fold(0, |mask, (index, highs)| mask | (gather(highs) as u32) << (8 * index))
+    }
+
+    #[inline(always)]
+    fn equal(self, block: &[u8; 32], byte: u8) -> u32 {
+        let words = block.as_chunks::<8>().0.iter().map(|chunk| equal(u64::from_le_bytes(*chunk), byte));
+        words.enumerate().fold(0, |mask, (index, highs)| mask | (gather(highs) as u32) << (8 * index))
+    }
+
+    #[inline(never)]
+    fn apart<T: Task>(self, task: T) -> T::Output {
+        task.run(self)
     }
 }

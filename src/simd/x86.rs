@@ -24,6 +24,12 @@ fn enabled<T: Task>(task: T) -> T::Output {
     task.run(Avx2(()))
 }
 
+#[inline(never)]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn apart<T: Task>(task: T) -> T::Output {
+    task.run(Avx2(()))
+}
+
 /// Made by `enabled` alone, so that its methods run only where the instructions are there.
 #[derive(Clone, Copy)]
 pub(super) struct Avx2(());
@@ -111,9 +117,30 @@ impl Vector for Avx2 {
         // SAFETY: the instructions are there, see `Avx2`; 32 bytes are read, and a block has them.
         unsafe {
             let bytes = _mm256_loadu_si256(block.as_ptr().cast());
-            let ours = _mm256_or_si256(equal(bytes, b'"'), equal(bytes, b'\\'));
-            mask(_mm256_or_si256(ours, below(bytes, b' ')))
+            // With this bit turned, `"` stands right behind the controls, and a blank where `"` stood: so that one look finds
+            // what is up to 0x20, and as signed numbers what is not ASCII. The look is at the sign of the difference.
+            let turned = _mm256_xor_si256(bytes, _mm256_set1_epi8(2));
+            let low = _mm256_subs_epi8(turned, _mm256_set1_epi8(0x21));
+            mask(_mm256_or_si256(low, equal(bytes, b'\\')))
         }
+    }
+
+    #[inline(always)]
+    fn not_ascii(self, block: &[u8; 32]) -> u32 {
+        // SAFETY: the instructions are there, see `Avx2`; 32 bytes are read, and a block has them.
+        unsafe { mask(_mm256_loadu_si256(block.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn equal(self, block: &[u8; 32], byte: u8) -> u32 {
+        // SAFETY: the instructions are there, see `Avx2`; 32 bytes are read, and a block has them.
+        unsafe { mask(equal(_mm256_loadu_si256(block.as_ptr().cast()), byte)) }
+    }
+
+    #[inline(always)]
+    fn apart<T: Task>(self, task: T) -> T::Output {
+        // SAFETY: the instructions are there, see `Avx2`.
+        unsafe { apart(task) }
     }
 }
 

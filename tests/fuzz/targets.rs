@@ -18,7 +18,7 @@ use serde_json::Value;
 use weir::batch::{Batch, Form, Identity, ListenerId, Origin};
 use weir::compile;
 use weir::config::{Surroundings, read_pipeline};
-use weir::encode::{self, Written};
+use weir::encode::{self, Alike, Written};
 use weir::event::{Event, Flags, Span, Texts};
 use weir::frame::{End, Framer, Framing, Step};
 use weir::limits;
@@ -372,26 +372,34 @@ fn lines(how: u8, more: u8, form: Form, frame: &[u8]) -> Value {
 
     let mut scratch = Scratch::default();
     let row = parse::event(&plan, &batch, &batch.runs[0], batch.frames[1], &mut scratch);
+    let (run, mut alike) = (&batch.runs[0], Alike::default());
+    let drain = plan
+        .drains
+        .get(&*String::from_utf8_lossy(Texts { batch: batch.bytes(), made: &scratch.made }.get(row.drain)));
+    alike.turn_to_run(Portable, &plan, &batch, run);
+    alike.turn_to_drain(Portable, &plan, run, drain);
     let written = Written {
         plan: &plan,
-        run: &batch.runs[0],
+        run,
         event: &row,
         texts: Texts { batch: batch.bytes(), made: &scratch.made },
         fields: &scratch.fields,
-        drain: plan.drains.get(&*String::from_utf8_lossy(
-            Texts { batch: batch.bytes(), made: &scratch.made }.get(row.drain),
-        )),
-        id: match batch.runs[0].identity {
-            Identity::Batch => b"0123456789ab-7-2",
-            _ => b"7f0c-1",
-        },
-        received: parse::time::write(row.received_us),
+        drain,
+        alike: &alike,
+        last: encode::last_number(&batch, run, 1),
+        time: &time::write(row.time_us),
+        received: &time::write(row.received_us),
     };
+    let mut id = Vec::new();
+    alike.id(Portable, written.last, &mut id);
+    assert_eq!(str::from_utf8(&id), Ok(if how & 64 != 0 { "7f0c-1" } else { "0123456789ab-7-2" }));
+    // Without the bytes behind the texts that the shard has: what is written is the same.
     let json = |written: &Written, line: &mut Vec<u8>| encode::json::write(Portable, written, line);
-    for (parcel, (write, keys)) in parcels.iter().zip([
-        (&json as &dyn Fn(&Written, &mut Vec<u8>), JSON_KEYS),
-        (&encode::eventtracker::write, EVENTTRACKER_KEYS),
-    ]) {
+    let view = |written: &Written, line: &mut Vec<u8>| encode::eventtracker::write(Portable, written, line);
+    for (parcel, (write, keys)) in parcels
+        .iter()
+        .zip([(&json as &dyn Fn(&Written, &mut Vec<u8>), JSON_KEYS), (&view, EVENTTRACKER_KEYS)])
+    {
         let mut line = Vec::new();
         write(&written, &mut line);
         assert!(parcel.ends_with(&line), "the event before this one counts");

@@ -136,7 +136,11 @@ fn fields<V: Vector>(
         (HEROKU, _) if own && view.stands(at, b"source=") => {
             Some((metrics::runtime(vector, view, marks, at, row)?, None))
         }
-        (APP, _) if own => Some((heroku::APP, words::level(vector, view, marks, at, scratch.fields_read)?)),
+        (APP, _) if own => {
+            let row = Row { made: &mut scratch.made, fields: row.0 };
+            let row = scratch.fields_read.then_some(row);
+            Some((heroku::APP, words::level(vector, view, marks, at, row)?))
+        }
         (APP, _) if view.stands(head.process_at, b"heroku-") => {
             metrics::addon(vector, view, marks, at, head.process_at, row)?;
             Some((heroku::ADDON_METRIC, None))

@@ -45,6 +45,12 @@ impl<'a> View<'a> {
         self.bytes.get(from..to).unwrap_or_default()
     }
 
+    /// The bytes of a span of the batch that lies in the frame.
+    #[inline(always)]
+    pub fn text(&self, span: Span) -> &'a [u8] {
+        self.get(span.start().wrapping_sub(self.base), span.end().wrapping_sub(self.base))
+    }
+
     #[inline(always)]
     pub fn byte(&self, at: usize) -> u8 {
         self.bytes[at % PLACES]

@@ -5,27 +5,30 @@ use super::view::{Marks, View, of_bytes};
 use crate::event::Severity;
 use crate::parse::heroku;
 use crate::parse::level::{self, PIECES};
+use crate::parse::text::Row;
 use crate::simd::Vector;
 
-/// The level of the text from `at` on. `None`: it may be a JSON body whose fields are `read`, or names its level by a key.
+/// The level of the text from `at` on; the fields of a JSON body go to `row`, if they are read. `None`: this may be a body
+/// or a `level=` that has to be looked at more closely.
 #[inline(always)]
 pub(super) fn level<V: Vector>(
     vector: V,
     view: View,
     marks: &Marks,
     at: usize,
-    read: bool,
+    row: Option<Row>,
 ) -> Option<Option<Severity>> {
     let mut first = at;
     while view.byte(first) == b' ' && first < marks.end {
         first += 1;
     }
     if view.byte(first) == b'{' && first < marks.end {
-        if read {
-            return None;
-        }
-        if let Some(level) = body::level(view, marks, first)? {
-            return Some(Some(level));
+        let level = match row {
+            Some(row) => body::level(view, marks, first, body::Fields::new(row))?,
+            None => body::level(view, marks, first, body::Nothing)?,
+        };
+        if level.is_some() {
+            return Some(level);
         }
     }
     let mut from = at;
