@@ -7,7 +7,9 @@ divided among its callers' stages by what each of them spent on it.
 """
 
 import collections
+import concurrent.futures
 import json
+import os
 import re
 import subprocess
 import sys
@@ -25,6 +27,8 @@ STAGES = [
 NAMES = [name for name, _ in STAGES]
 # Buffers have grown after the first pass.
 PASSES_SHORT, PASSES_LONG = 2, 5
+# As `count each` does.
+PASSES_COUNTED = 3
 LINE_TABLES = 'profile.bench.package.weir.debug="line-tables-only"'
 
 
@@ -48,12 +52,32 @@ def run(program, corpus, output, passes, out_file, *more):
     return int(collected[1]), json.loads(done.stdout.splitlines()[-1])
 
 
-def total(program, corpus, output, folder):
-    """Instructions an event: two runs of different lengths, subtracted. And what one pass has."""
-    out = f"{folder}/{corpus}-{output}"
-    short, size = run(program, corpus, output, PASSES_SHORT, out)
-    long, _ = run(program, corpus, output, PASSES_LONG, out)
-    return (long - short) / (PASSES_LONG - PASSES_SHORT) / size["events"], size
+def totals(program, jobs, folder):
+    """Instructions an event of each (corpus, output), and what one pass has, by job."""
+    shares = [jobs[at :: os.cpu_count()] for at in range(os.cpu_count())]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = pool.map(lambda at: some_totals(program, shares[at], f"{folder}/{at}"), range(len(shares)))
+    return {job: found for some in done for job, found in some.items()}
+
+
+def some_totals(program, jobs, folder):
+    """The same in one run of the program, which marks what counts by calls of `boundary`."""
+    if not jobs:
+        return {}
+    os.mkdir(folder)
+    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out", "--dump-before=*boundary*"]
+    command += [program, "each", *("/".join(job) for job in jobs)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    sizes = [json.loads(line) for line in done.stdout.splitlines()]
+    if done.returncode != 0 or len(sizes) != len(jobs):
+        sys.exit(f"callgrind failed: {done.stderr}")
+    found = {}
+    for at, (job, size) in enumerate(zip(jobs, sizes)):
+        # Before each boundary a part is written: what led to the passes, then the passes.
+        part = open(f"{folder}/out.{2 * at + 2}").read()
+        whole = int(re.search(r"^(?:totals|summary): (\d+)", part, re.M)[1])
+        found[job] = (whole / PASSES_COUNTED / size["events"], size)
+    return found
 
 
 class Costs:

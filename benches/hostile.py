@@ -4,9 +4,7 @@ A line counts by the byte. One that is much shorter than a usual line costs most
 by the event: a sender pays for its count and its header too.
 """
 
-import concurrent.futures
 import json
-import os
 import subprocess
 
 import callgrind
@@ -23,8 +21,7 @@ def measure(program, folder):
     """The figures and their table."""
     kinds = json.loads(subprocess.run([program, "kinds"], capture_output=True, text=True, check=True).stdout)
     jobs = [(corpus, output) for corpus in [USUAL, *kinds] for output in OUTPUTS]
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = dict(zip(jobs, pool.map(lambda job: callgrind.total(program, *job, folder), jobs)))
+    found = callgrind.totals(program, jobs, folder)
     rows = []
     for kind in kinds:
         row = {"kind": kind}

@@ -12,9 +12,11 @@ mod shown;
 use std::sync::Arc;
 
 use base64::Engine;
+use jiff::tz::TimeZone;
 use weir::batch::{Batch, Form, Identity, ListenerId, Origin, Run};
 use weir::limits;
-use weir::parse::{self, Scratch};
+use weir::parse::times::Times;
+use weir::parse::{self, Scratch, syslog};
 use weir::plan::Plan;
 use weir::simd::{self, Level};
 use weir_load::corpus::Mix;
@@ -24,7 +26,7 @@ use weir_load::stamp::Stamp;
 
 use shown::{Quick, shown};
 
-fn origin(logplex: bool) -> Arc<Origin> {
+fn origin(logplex: bool, form: Form) -> Arc<Origin> {
     Arc::new(Origin {
         listener: ListenerId(0),
         peer: None,
@@ -33,7 +35,7 @@ fn origin(logplex: bool) -> Arc<Origin> {
         user: None,
         labels: Vec::new(),
         logplex,
-        form: Form::Syslog,
+        form,
     })
 }
 
@@ -41,6 +43,7 @@ fn origin(logplex: bool) -> Arc<Origin> {
 struct Comparison {
     plans: Vec<Plan>,
     scratches: [Scratch; 2],
+    times: Times,
     frames: u64,
 }
 
@@ -49,7 +52,7 @@ impl Comparison {
         let mut trusting = batches::plan(None);
         trusting.trusted = vec!["149.0.0.0/8".parse().unwrap(), "172.68.0.0/16".parse().unwrap()];
         let plans = vec![batches::plan(None), trusting];
-        Comparison { plans, scratches: Default::default(), frames: 0 }
+        Comparison { plans, scratches: Default::default(), times: Times::new(Level::best()), frames: 0 }
     }
 
     fn check(&mut self, frames: &[Vec<u8>]) {
@@ -71,7 +74,8 @@ impl Comparison {
             }
             rest = &rest[taken.max(1)..];
             let turn = self.frames as usize;
-            batch.close_run(&origin(turn.is_multiple_of(3)), Identity::Batch);
+            let form = if turn.is_multiple_of(5) { Form::SyslogOrTail } else { Form::Syslog };
+            batch.close_run(&origin(turn.is_multiple_of(3), form), Identity::Batch);
             self.batch(turn % 2, &batch);
         }
     }
@@ -82,6 +86,10 @@ impl Comparison {
         for &frame in &batch.frames {
             let [general, quick] = &mut self.scratches;
             let event = parse::event(plan, batch, run, frame, general);
+            let padded = &batch.padded()[frame.at as usize..];
+            let header = syslog::header(batch.bytes(), frame.span(), false, 0, &TimeZone::UTC);
+            let time = self.times.of(padded, frame.len as usize, false, 0, &TimeZone::UTC);
+            assert_eq!(time, header.and_then(|header| header.time_us));
             for (level, read) in [(Level::Portable, true), (Level::best(), true), (Level::best(), false)] {
                 quick.fields_read = read;
                 let found = simd::dispatch(level, Quick { plan, batch, frame, scratch: quick });
