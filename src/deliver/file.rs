@@ -7,7 +7,8 @@
 //! not be written rests in its file's queue, so a parcel offered again brings nothing new; the mark stands before the
 //! first queued row; files are finished at row boundaries only.
 //!
-//! Deliberately absent: fsync on each write. A row is safe when `write` returned; files are synced when finished.
+//! Deliberately absent: fsync on each write. A row is safe when `write` returned; files are synced when finished, plain ones by a
+//! thread of their own.
 
 use std::collections::VecDeque;
 use std::io;

@@ -17,6 +17,7 @@ use rustix::fs::{Dir, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::block;
+use super::syncer::Syncer;
 use crate::config::Compress;
 
 /// Events are the owner's and the group's business.
@@ -29,12 +30,13 @@ pub(super) struct Root {
     /// As messages show it.
     shown: String,
     fd: Option<OwnedFd>,
+    syncer: Syncer,
 }
 
 impl Root {
     /// Creates the folder where it is missing.
     pub fn open(path: PathBuf, shown: String) -> io::Result<Root> {
-        let mut root = Root { path, shown, fd: None };
+        let mut root = Root { path, shown, fd: None, syncer: Syncer::default() };
         root.fd()?;
         Ok(root)
     }
@@ -199,17 +201,21 @@ impl Live {
         Ok(())
     }
 
-    /// Makes all of it durable and gives a compressed file its name.
+    /// Makes all of it durable, a plain file soon, and gives a compressed one its name.
     pub fn finish(&mut self, root: &mut Root) -> io::Result<()> {
         match self.compress {
-            Compress::None => self.sync(root),
+            Compress::None => self.sync_later(root),
             _ => self.set_aside(root),
         }
     }
 
-    /// Makes all of it durable and moves it to a name that says so: `NAME.N.ndjson`, N one more than any there is.
+    /// Moves it to a name that says that it is finished: `NAME.N.ndjson`, N one more than any there is. A compressed file
+    /// is durable before, a plain one, which had all its rows under its name already, soon after.
     pub fn set_aside(&mut self, root: &mut Root) -> io::Result<()> {
-        self.sync(root)?;
+        match self.compress {
+            Compress::None => self.heal().map_err(|error| root.failed(&self.path, error))?,
+            _ => self.sync(root)?,
+        }
         let (folder, live) = root.folder(&self.path)?;
         if self.len == 0 && self.compress != Compress::None {
             return match rustix::fs::unlinkat(&folder, live, rustix::fs::AtFlags::empty()) {
@@ -238,7 +244,17 @@ impl Live {
                 Err(error) => return Err(root.failed(&self.path, error.into())),
             }
         }
-        rustix::fs::fsync(&folder).map_err(|error| root.failed(&self.path, error.into()))
+        rustix::fs::fsync(&folder).map_err(|error| root.failed(&self.path, error.into()))?;
+        match self.compress {
+            Compress::None => self.sync_later(root),
+            _ => Ok(()),
+        }
+    }
+
+    fn sync_later(&mut self, root: &mut Root) -> io::Result<()> {
+        let file = self.heal().and_then(|()| self.file.try_clone());
+        root.syncer.later(self.path.clone(), file.map_err(|error| root.failed(&self.path, error))?);
+        Ok(())
     }
 
     fn sync(&mut self, root: &Root) -> io::Result<()> {

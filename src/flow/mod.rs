@@ -8,13 +8,14 @@ mod receipts;
 mod shards;
 mod sinks;
 mod slots;
+mod spare;
 mod stages;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Sender;
 use tokio::sync::OwnedSemaphorePermit;
 
 pub use self::sinks::{Opener, SinkSpec};
@@ -25,6 +26,7 @@ pub use crate::gate::Admitted;
 use self::receipts::Receipts;
 use self::sinks::SinkState;
 use self::slots::Slots;
+use self::spare::Spare;
 use crate::batch::{Batch, ListenerId, Number};
 use crate::books::ListenerBooks;
 use crate::feed::SinkBooks;
@@ -92,7 +94,7 @@ struct Shared {
     ledger: Mutex<Ledger>,
     ledger_reader: ReaderId,
     listeners: RwLock<Vec<Arc<ListenerBooks>>>,
-    spare_parcels: (Sender<Parcel>, Receiver<Parcel>),
+    spare_parcels: Spare<Parcel>,
     /// Nothing more will be numbered.
     ending: AtomicBool,
     /// When what is left counts as dropped, microseconds since 1970.
@@ -143,8 +145,7 @@ impl Shared {
                 if let Ok(parcel) = Arc::try_unwrap(parcel)
                     && parcel.held_bytes() <= limits::SPARE_PARCEL_BYTES
                 {
-                    // A full pool means that there are enough.
-                    let _ = self.spare_parcels.0.try_send(parcel);
+                    self.spare_parcels.put(parcel);
                 }
             }
         }
@@ -302,7 +303,7 @@ impl Flow {
             sinks: RwLock::new(Vec::new()),
             ledger: Mutex::new(Ledger::default()),
             ledger_reader,
-            spare_parcels: crossbeam_channel::bounded(settings.slots),
+            spare_parcels: Spare::new(settings.slots),
             ending: AtomicBool::new(false),
             deadline_us: AtomicI64::new(i64::MAX),
             stages: Stages::default(),

@@ -28,7 +28,7 @@ fn process(shared: &Shared, shard: &mut Shard, work: Work) {
     let Work { batch, plan, permit, queued } = work;
     let started = Instant::now();
     while shard.wants_parcels(&plan)
-        && let Ok(parcel) = shared.spare_parcels.1.try_recv()
+        && let Some(parcel) = shared.spare_parcels.take()
     {
         shard.recycle(parcel);
     }

@@ -175,6 +175,49 @@ fn tcp_frames_arrive_whatever_the_pieces() {
 }
 
 #[test]
+fn a_stream_of_small_writes_leaves_in_few_batches() {
+    let bench = Bench::new(listener(ListenerKind::Tcp));
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut stream = bench.connect();
+                stream.set_nodelay(true).unwrap();
+                for _ in 0..500 {
+                    stream.write_all(frame().as_bytes()).unwrap();
+                    std::thread::sleep(Duration::from_micros(100));
+                }
+            });
+        }
+    });
+    wait_until("all frames", || bench.books.admitted.get() == 2000);
+    let batches = bench.flow.view().last;
+    // Of each of the two receivers one a millisecond, and those that hold enough.
+    let most = 2 * (begun.elapsed().as_millis() as u64 / limits::BATCH_LINGER_MS + 4);
+    assert!(batches <= most, "{batches} batches, {most} at most");
+    bench.end();
+}
+
+#[test]
+fn a_trickle_does_not_linger() {
+    let bench = Bench::new(listener(ListenerKind::Tcp));
+    let mut stream = bench.connect();
+    let mut least = Duration::MAX;
+    for sent in 1..=50 {
+        std::thread::sleep(Duration::from_millis(2 * limits::BATCH_LINGER_MS));
+        let begun = Instant::now();
+        stream.write_all(frame().as_bytes()).unwrap();
+        while bench.books.admitted.get() < sent {
+            std::hint::spin_loop();
+        }
+        least = least.min(begun.elapsed());
+    }
+    // The best of fifty, since the machine may be busy with other tests.
+    assert!(least < Duration::from_millis(limits::BATCH_LINGER_MS), "{least:?}");
+    bench.end();
+}
+
+#[test]
 fn drain_reads_half_closed_connections_to_their_end() {
     let bench = Bench::new(listener(ListenerKind::Tcp));
     let mut stream = bench.connect();
