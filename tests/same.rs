@@ -6,79 +6,27 @@
 
 #[path = "../benches/batches/mod.rs"]
 mod batches;
+#[path = "fuzz/shown.rs"]
+mod shown;
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use base64::Engine;
-use weir::batch::{Batch, Form, Frame, Identity, ListenerId, Origin, Run};
-use weir::event::{Event, Name, Span, Texts, Value};
+use jiff::tz::TimeZone;
+use weir::batch::{Batch, Form, Identity, ListenerId, Origin, Run};
 use weir::limits;
-use weir::parse::{self, Scratch};
+use weir::parse::times::Times;
+use weir::parse::{self, Scratch, syslog};
 use weir::plan::Plan;
-use weir::simd::{self, Level, Task, Vector};
+use weir::simd::{self, Level};
 use weir_load::corpus::Mix;
 use weir_load::generator::{self, Generator, Load};
 use weir_load::rng::Rng;
 use weir_load::stamp::Stamp;
 
-/// One frame read quickly.
-struct Quick<'a> {
-    plan: &'a Plan,
-    batch: &'a Batch,
-    frame: Frame,
-    scratch: &'a mut Scratch,
-}
+use shown::{Quick, shown};
 
-impl Task for Quick<'_> {
-    type Output = Event;
-
-    #[inline(always)]
-    fn run<V: Vector>(self, vector: V) -> Event {
-        parse::event_by(vector, self.plan, self.batch, &self.batch.runs[0], self.frame, self.scratch)
-    }
-}
-
-/// All that an event says; without the fields of an application's JSON where they are not `read`.
-fn shown(event: &Event, scratch: &Scratch, batch: &Batch, read: bool) -> String {
-    let texts = Texts { batch: batch.bytes(), made: &scratch.made };
-    let text = |span: Span| String::from_utf8_lossy(texts.get(span)).into_owned();
-    let mut out = format!(
-        "{:?} {:?} {:?} {:?} {:?} time {} received {} no_match {}",
-        event.kind,
-        event.severity,
-        event.pri,
-        event.flags,
-        text(event.drain),
-        event.time_us,
-        event.received_us,
-        scratch.no_match
-    );
-    for span in [event.hostname, event.source, event.process, event.msgid, event.sd, event.message] {
-        write!(out, " {:?}", text(span)).unwrap();
-    }
-    if event.kind == parse::heroku::ROUTER {
-        write!(out, " told {} {:?}", scratch.told.status, text(scratch.told.code)).unwrap();
-    }
-    let left_out = !read && event.kind == parse::heroku::APP;
-    for field in scratch.fields.iter().filter(|_| !left_out) {
-        let name = match field.name {
-            Name::Known(id) => parse::heroku::FIELDS[id.0 as usize].to_string(),
-            Name::Text(span) => text(span),
-        };
-        let value = match field.value {
-            Value::Text(span) => format!("{:?}", text(span)),
-            Value::Raw(span) => text(span),
-            Value::Int(value) => value.to_string(),
-            Value::Bool(value) => value.to_string(),
-            Value::List(span) => format!("[{:?}]", text(span)),
-        };
-        write!(out, "\n  {name}={value}").unwrap();
-    }
-    out
-}
-
-fn origin(logplex: bool) -> Arc<Origin> {
+fn origin(logplex: bool, form: Form) -> Arc<Origin> {
     Arc::new(Origin {
         listener: ListenerId(0),
         peer: None,
@@ -87,7 +35,7 @@ fn origin(logplex: bool) -> Arc<Origin> {
         user: None,
         labels: Vec::new(),
         logplex,
-        form: Form::Syslog,
+        form,
     })
 }
 
@@ -95,6 +43,7 @@ fn origin(logplex: bool) -> Arc<Origin> {
 struct Comparison {
     plans: Vec<Plan>,
     scratches: [Scratch; 2],
+    times: Times,
     frames: u64,
 }
 
@@ -103,7 +52,7 @@ impl Comparison {
         let mut trusting = batches::plan(None);
         trusting.trusted = vec!["149.0.0.0/8".parse().unwrap(), "172.68.0.0/16".parse().unwrap()];
         let plans = vec![batches::plan(None), trusting];
-        Comparison { plans, scratches: Default::default(), frames: 0 }
+        Comparison { plans, scratches: Default::default(), times: Times::new(Level::best()), frames: 0 }
     }
 
     fn check(&mut self, frames: &[Vec<u8>]) {
@@ -125,7 +74,8 @@ impl Comparison {
             }
             rest = &rest[taken.max(1)..];
             let turn = self.frames as usize;
-            batch.close_run(&origin(turn.is_multiple_of(3)), Identity::Batch);
+            let form = if turn.is_multiple_of(5) { Form::SyslogOrTail } else { Form::Syslog };
+            batch.close_run(&origin(turn.is_multiple_of(3), form), Identity::Batch);
             self.batch(turn % 2, &batch);
         }
     }
@@ -136,6 +86,10 @@ impl Comparison {
         for &frame in &batch.frames {
             let [general, quick] = &mut self.scratches;
             let event = parse::event(plan, batch, run, frame, general);
+            let padded = &batch.padded()[frame.at as usize..];
+            let header = syslog::header(batch.bytes(), frame.span(), false, 0, &TimeZone::UTC);
+            let time = self.times.of(padded, frame.len as usize, false, 0, &TimeZone::UTC);
+            assert_eq!(time, header.and_then(|header| header.time_us));
             for (level, read) in [(Level::Portable, true), (Level::best(), true), (Level::best(), false)] {
                 quick.fields_read = read;
                 let found = simd::dispatch(level, Quick { plan, batch, frame, scratch: quick });

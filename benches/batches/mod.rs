@@ -6,6 +6,8 @@
 
 #![allow(dead_code, reason = "each target that includes this uses a part of it")]
 
+pub mod hostile;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -60,6 +62,11 @@ const fn corpus(name: &'static str, mix: Mix, form: generator::Form, json: bool)
 impl Corpus {
     /// `count` batches of at most `frames` frames.
     pub fn batches(&self, count: usize, frames: usize) -> Vec<Batch> {
+        self.endless(frames).take(count).collect()
+    }
+
+    /// Batches of at most `frames` frames.
+    pub fn endless(&self, frames: usize) -> impl Iterator<Item = Batch> {
         let load = Load::new(1, self.mix, self.form, START_US, CONNECTIONS, None, POST_BYTES);
         let mut source = Source {
             json: self.json,
@@ -71,12 +78,11 @@ impl Corpus {
             turn: 0,
             posts: 0,
         };
-        let batch = |index: usize| {
+        (1..).map(move |number| {
             let mut batch = source.batch(frames);
-            batch.number = index as u64 + 1;
+            batch.number = number;
             batch
-        };
-        (0..count).map(batch).collect()
+        })
     }
 }
 

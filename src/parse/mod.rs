@@ -19,6 +19,7 @@ pub mod syslog;
 mod tests;
 mod text;
 pub mod time;
+pub mod times;
 
 use jiff::tz::TimeZone;
 use memchr::memchr;

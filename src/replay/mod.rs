@@ -108,9 +108,10 @@ pub fn run(options: Options) -> io::Result<Books> {
     let frame_bytes = frame_bytes.unwrap_or(input::FRAME_BYTES);
     let plan = plan(&options);
     let zone = plan.listener(LISTENER).time_zone.clone();
+    let vectors = compile::vectors(&options.pipeline);
     let flow = start(&options, plan, frame_bytes)?;
     let total = opened.iter().map(|(_, input)| input.size).sum();
-    let mut feeder = Feeder::new(flow.intake(), options.received, zone, Progress::new(total))?;
+    let mut feeder = Feeder::new(flow.intake(), options.received, zone, vectors, Progress::new(total))?;
     let form = match options.framing {
         InputFraming::Auto | InputFraming::Newline => Form::SyslogOrTail,
         InputFraming::Octet | InputFraming::LogplexBody | InputFraming::Records => Form::Syslog,

@@ -5,6 +5,8 @@
 
 #![allow(dead_code, reason = "each fuzz binary includes this and runs one target")]
 
+mod shown;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -25,11 +27,17 @@ use weir::parse::{self, Scratch, heroku, sd, syslog, time};
 use weir::plan::device::DeviceRules;
 use weir::plan::{Drain, Format, Listener, OnNoMatch, Output, Plan, Received};
 use weir::shard::Shard;
-use weir::simd::Portable;
+use weir::simd::{self, Level, Portable};
 
 /// Every target by name; its corpus is the folder of this name.
-pub static TARGETS: &[(&str, fn(&[u8]))] =
-    &[("frame", frame), ("header", header), ("event", event), ("json", json), ("pipeline", pipeline)];
+pub static TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("frame", frame),
+    ("header", header),
+    ("event", event),
+    ("quick", quick),
+    ("json", json),
+    ("pipeline", pipeline),
+];
 
 /// 2026-11-22T10:40:00Z.
 const NOW_US: i64 = 1_795_344_000_000_000;
@@ -170,6 +178,33 @@ pub fn event(input: &[u8]) {
     lines(how, more, form, frame);
 }
 
+/// Every frame of a batch says the same read quickly and the general way, with vectors and without, in any company.
+pub fn quick(input: &[u8]) {
+    /// Ends a frame of the input, so that one leaves its traces for the next.
+    const BETWEEN: u8 = 5;
+    let ([how, more], text) = settings(input);
+    let mut frames: Vec<&[u8]> =
+        text.split(|byte| *byte == BETWEEN).filter(|frame| !frame.is_empty()).collect();
+    if how & 1 == 0 {
+        frames.push(USUAL);
+    }
+    let (plan, batch) = (plan(how, more), batch(how, more, Form::Syslog, &frames));
+    for read in [true, false] {
+        let [mut general, mut best, mut portable] = [const { () }; 3].map(|()| Scratch::default());
+        for &frame in &batch.frames {
+            let event = parse::event(&plan, &batch, &batch.runs[0], frame, &mut general);
+            let expected = shown::shown(&event, &general, &batch, read);
+            for (level, scratch) in [(Level::best(), &mut best), (Level::Portable, &mut portable)] {
+                scratch.fields_read = read;
+                let task = shown::Quick { plan: &plan, batch: &batch, frame, scratch };
+                let event = simd::dispatch(level, task);
+                let found = shown::shown(&event, scratch, &batch, read);
+                assert_eq!(found, expected, "{}, read {read}", level.name());
+            }
+        }
+    }
+}
+
 /// A JSON body gives exactly the fields that another reader finds in it.
 pub fn json(input: &[u8]) {
     const HEAD: &[u8] = b"<190>1 2026-11-22T09:51:24.537546+00:00 host app web.1 - ";
@@ -289,14 +324,16 @@ fn plan(how: u8, more: u8) -> Plan {
     plan
 }
 
-/// A batch of a plain line and of `frame`, in one run.
-fn batch(how: u8, more: u8, form: Form, frame: &[u8]) -> Batch {
-    const BEFORE: &[u8] = b"<158>1 2026-11-22T09:51:24Z host heroku router - at=info method=GET path=\"/a\" host=b fwd=\"1.2.3.4\" status=200";
-    let mut batch = Batch::new(Batch::capacity_for(limits::FRAME_BYTES));
+/// A router line.
+const USUAL: &[u8] = b"<158>1 2026-11-22T09:51:24Z host heroku router - at=info method=GET path=\"/a\" host=b fwd=\"1.2.3.4\" status=200";
+
+/// A batch of one run of `frames`; every second may be truncated.
+fn batch(how: u8, more: u8, form: Form, frames: &[&[u8]]) -> Batch {
+    let mut batch = Batch::new(frames.iter().map(|frame| frame.len()).sum());
     (batch.number, batch.received_us) = (7, NOW_US);
-    for (text, truncated) in [(BEFORE, false), (frame, how & 32 != 0)] {
-        let at = batch.append(text);
-        batch.push_frame(at, text.len(), truncated);
+    for (place, frame) in frames.iter().enumerate() {
+        let at = batch.append(frame);
+        batch.push_frame(at, frame.len(), how & 32 != 0 && place % 2 == 1);
     }
     let named = how & 64 != 0;
     let origin = Origin {
@@ -314,7 +351,12 @@ fn batch(how: u8, more: u8, form: Form, frame: &[u8]) -> Batch {
         form,
     };
     let identity = match named {
-        true => Identity::Post { frame_id: "7f0c".into(), first: 2, continues: false, lead_loss: None },
+        true => Identity::Post {
+            frame_id: "7f0c".into(),
+            first: frames.len() as u32,
+            continues: false,
+            lead_loss: None,
+        },
         false => Identity::Batch,
     };
     batch.close_run(&Arc::new(origin), identity);
@@ -323,7 +365,7 @@ fn batch(how: u8, more: u8, form: Form, frame: &[u8]) -> Batch {
 
 /// Takes `frame` through a shard; checks what it writes and returns the NDJSON line.
 fn lines(how: u8, more: u8, form: Form, frame: &[u8]) -> Value {
-    let (plan, batch) = (plan(how, more), batch(how, more, form, frame));
+    let (plan, batch) = (plan(how, more), batch(how, more, form, &[USUAL, frame]));
     let mut out = Outcome::default();
     Shard::default().process(&plan, &batch, &mut out);
     let parcels: Vec<&[u8]> = out.parcels.iter().flatten().map(|parcel| &parcel.bytes[..]).collect();

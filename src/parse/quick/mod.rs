@@ -37,7 +37,8 @@ pub(super) fn event<V: Vector>(
     frame: Frame,
     scratch: &mut Scratch,
 ) -> Option<Event> {
-    if run.origin.form != Form::Syslog {
+    // What is tried last of a frame does not matter: a usual header is found first.
+    if !matches!(run.origin.form, Form::Syslog | Form::SyslogOrTail) {
         return None;
     }
     let (bytes, span) = (batch.padded(), frame.span());
@@ -76,6 +77,19 @@ pub(super) fn event<V: Vector>(
         pri: Some(head.pri),
         flags: if frame.truncated { Flags::TRUNCATED } else { Flags::NONE },
     })
+}
+
+/// Bytes in which a whole header is looked for where the message does not matter.
+const WINDOW: usize = 127;
+
+/// The time in the header of the frame that the first `len` bytes of `padded` are, if that is as usual.
+#[inline(always)]
+pub(super) fn time_us<V: Vector>(vector: V, padded: &[u8], len: usize, quick: &mut Quick) -> Option<i64> {
+    let view = View::new(padded, 0)?;
+    quick.marks.read(vector, view, line_end(view, len).min(WINDOW));
+    let head = header::header(view, &quick.marks, &mut quick.minute)?;
+    // Where the window cuts a field, its end is not known.
+    (len <= WINDOW || head.message_at <= WINDOW).then_some(head.time_us)
 }
 
 /// The event of a frame whose header alone is as usual.
