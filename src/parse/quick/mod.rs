@@ -87,7 +87,7 @@ const WINDOW: usize = 127;
 pub(super) fn time_us<V: Vector>(vector: V, padded: &[u8], len: usize, quick: &mut Quick) -> Option<i64> {
     let view = View::new(padded, 0)?;
     quick.marks.read(vector, view, line_end(view, len).min(WINDOW));
-    let head = header::header(view, &quick.marks, &mut quick.minute)?;
+    let head = header::header(vector, view, &quick.marks, &mut quick.minute)?;
     // Where the window cuts a field, its end is not known.
     (len <= WINDOW || head.message_at <= WINDOW).then_some(head.time_us)
 }
