@@ -89,7 +89,7 @@ const fn platform(kind: KindId, words: Words) -> KindRule {
 
 const LOGPLEX: Process = Process::Is(&["logplex", "log-shuttle"]);
 
-/// Kinds in the order in which they are tried; what matches none is `OTHER`.
+/// Kinds in the order in which they are tried, before those of `PLATFORM_RULES`; what matches none is `OTHER`.
 pub const KIND_RULES: &[KindRule] = &[
     KindRule { kind: ROUTER, source: Some("heroku"), process: Process::Is(&["router"]), words: Words::Any },
     any(UPSTREAM_LOSS, LOGPLEX, Words::Start(&["Error L10", "Error L12", "Error L13"])),
@@ -102,6 +102,10 @@ pub const KIND_RULES: &[KindRule] = &[
     any(POSTGRES_LOG, Process::Is(&["postgres", "heroku-postgres"]), Words::Any),
     any(REDIS_LOG, Process::Is(&["redis", "heroku-redis"]), Words::Any),
     KindRule { kind: APP, source: Some("app"), process: Process::Any, words: Words::Any },
+];
+
+/// Kinds of source `heroku` that only the text tells.
+const PLATFORM_RULES: &[KindRule] = &[
     platform(RUNTIME_LOAD, Words::PrefixAndHas(&["source=", "dyno="], "sample#load_avg")),
     platform(RUNTIME_MEMORY, Words::PrefixAndHas(&["source=", "dyno="], "sample#memory_")),
     platform(ERROR_CODE, Words::Code(b"RL")),
@@ -526,14 +530,12 @@ pub fn kind(source: &[u8], process: &[u8], text: &[u8]) -> KindId {
             && rule.process.fits(process)
             && rule.words.fits(text)
     };
-    KIND_RULES.iter().find(fits).map_or(OTHER, |rule| rule.kind)
+    KIND_RULES.iter().chain(PLATFORM_RULES).find(fits).map_or(OTHER, |rule| rule.kind)
 }
 
 /// The kind of a message from source `heroku` of which PROCID tells nothing.
 pub fn platform_kind(text: &[u8]) -> KindId {
-    let platform = |rule: &&KindRule| rule.source == Some("heroku") && matches!(rule.process, Process::Any);
-    let mut rules = KIND_RULES.iter().filter(platform);
-    rules.find(|rule| rule.words.fits(text)).map_or(OTHER, |rule| rule.kind)
+    PLATFORM_RULES.iter().find(|rule| rule.words.fits(text)).map_or(OTHER, |rule| rule.kind)
 }
 
 #[cfg(test)]

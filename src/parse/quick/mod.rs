@@ -173,12 +173,11 @@ fn told(kind: KindId, view: View, head: &Head, scratch: &mut Scratch) -> (KindId
     (kind, platform::fields(kind, message, &mut row))
 }
 
-/// Whether all that is odd in a frame is text of an application: a backslash, or UTF-8.
+/// Whether all that is odd in a frame is a backslash or UTF-8, in text where neither means anything.
 #[inline(never)]
 fn is_plain_text(view: View, head: &Head, len: usize, end: usize) -> bool {
     let message = view.get(head.message_at, end);
-    head.source_word == APP
-        && is_own(view.byte(head.process_at))
+    (is_own(view.byte(head.process_at)) || head.process_word == API)
         && !message.iter().any(|byte| *byte < b' ')
         && core::str::from_utf8(view.get(0, len)).is_ok()
 }
