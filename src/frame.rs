@@ -249,7 +249,36 @@ enum Count {
 }
 
 //= https://www.rfc-editor.org/rfc/rfc6587#section-3.4.1
+#[inline]
 fn count(bytes: &[u8]) -> Count {
+    match bytes.first_chunk().and_then(|word| usual_count(u64::from_le_bytes(*word))) {
+        Some((len, digits)) => Count::Of { len, digits },
+        None => any_count(bytes),
+    }
+}
+
+/// A count of one to seven digits and the space behind it, of eight bytes, the first the lowest; and how many digits.
+#[inline]
+fn usual_count(word: u64) -> Option<(usize, usize)> {
+    const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    const OVER_NINE: u64 = u64::from_ne_bytes([0x80 - 10; 8]);
+    const _: () = assert!(COUNT_DIGITS == 7);
+    let values = word ^ ZEROS;
+    let others = (((values & !HIGHS) + OVER_NINE) | values) & HIGHS;
+    let digits = others.trailing_zeros() as usize / 8;
+    if !(1..=7).contains(&digits) || word & 0xff == u64::from(b'0') || word >> (8 * digits) & 0xff != 0x20 {
+        return None;
+    }
+    // The digits go to the high end, with zeros before them; then neighbours are joined, three times.
+    let values = values << (64 - 8 * digits);
+    let pairs = values.wrapping_mul(1 + (10 << 8)) >> 8 & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul(1 + (100 << 16)) >> 16 & 0x0000_ffff_0000_ffff;
+    Some(((fours.wrapping_mul(1 + (10_000 << 32)) >> 32) as usize, digits))
+}
+
+/// The same, digit by digit.
+fn any_count(bytes: &[u8]) -> Count {
     let digits = bytes.iter().take(COUNT_DIGITS + 1).take_while(|byte| byte.is_ascii_digit()).count();
     if bytes.first() == Some(&b'0') || digits > COUNT_DIGITS {
         return Count::Error;
@@ -438,6 +467,28 @@ mod tests {
         );
         let bytes: Vec<&[u8]> = stream.as_bytes().chunks(1).collect();
         assert_eq!(framed(framer, &bytes, End::Clean).1, garbage, "{stream:?} byte by byte");
+    }
+
+    #[test]
+    fn a_count_in_one_word_is_what_its_digits_say() {
+        for digits in (1..10_000_000).step_by(997).chain([1, 9, 10, 99, 9_999_999]) {
+            for behind in [" <1>1 2026", "  <1>1 20", "x<1>1 202", "/<1>1 202", ":<1>1 202", "0 <1>1 20"] {
+                let text = format!("{digits}{behind}");
+                let word = u64::from_le_bytes(*text.as_bytes().first_chunk().unwrap());
+                let expected = match any_count(text.as_bytes()) {
+                    Count::Of { len, digits } => Some((len, digits)),
+                    _ => None,
+                };
+                assert_eq!(usual_count(word), expected, "{text}");
+            }
+        }
+        for odd in ["01 <1>1 2", " 12 <1>1 ", "12345678 <1>", "\u{b0}\u{b1} <1>1"] {
+            assert_eq!(
+                usual_count(u64::from_le_bytes(*odd.as_bytes().first_chunk().unwrap())),
+                None,
+                "{odd}"
+            );
+        }
     }
 
     #[test]

@@ -190,7 +190,7 @@ pub fn quick(input: &[u8]) {
     }
     let (plan, batch) = (plan(how, more), batch(how, more, Form::Syslog, &frames));
     for read in [true, false] {
-        let [mut general, mut best, mut portable] = std::array::from_fn(|_| Scratch::default());
+        let [mut general, mut best, mut portable]: [Scratch; 3] = Default::default();
         for &frame in &batch.frames {
             let event = parse::event(&plan, &batch, &batch.runs[0], frame, &mut general);
             let expected = shown::shown(&event, &general, &batch, read);
