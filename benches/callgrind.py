@@ -13,6 +13,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 import machine
 
@@ -55,8 +56,9 @@ def run(program, corpus, output, passes, out_file, *more):
 def totals(program, jobs, folder):
     """Instructions an event of each (corpus, output), and what one pass has, by job."""
     shares = [jobs[at :: os.cpu_count()] for at in range(os.cpu_count())]
+    folders = [tempfile.mkdtemp(dir=folder) for _ in shares]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        done = pool.map(lambda at: some_totals(program, shares[at], f"{folder}/{at}"), range(len(shares)))
+        done = pool.map(lambda share, folder: some_totals(program, share, folder), shares, folders)
     return {job: found for some in done for job, found in some.items()}
 
 
@@ -64,7 +66,6 @@ def some_totals(program, jobs, folder):
     """The same in one run of the program, which marks what counts by calls of `boundary`."""
     if not jobs:
         return {}
-    os.mkdir(folder)
     command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out", "--dump-before=*boundary*"]
     command += [program, "each", *("/".join(job) for job in jobs)]
     done = subprocess.run(command, capture_output=True, text=True)

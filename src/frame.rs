@@ -89,7 +89,21 @@ impl Framer {
     }
 
     /// The next step in `bytes[from..]`, which follow directly on all bytes consumed so far.
+    #[inline]
     pub fn step(&mut self, bytes: &[u8], from: usize) -> Step {
+        if self.state == State::Count
+            && let Some(word) = bytes.get(from..).and_then(|rest| rest.first_chunk())
+            && let Some((len, digits)) = usual_count(u64::from_le_bytes(*word))
+            && len <= self.limit.min(bytes.len() - from - digits - 1)
+        {
+            let start = from + digits + 1;
+            return self.frame(start, start + len, false, start + len);
+        }
+        self.step_by_step(bytes, from)
+    }
+
+    /// The same, by one state after the other.
+    fn step_by_step(&mut self, bytes: &[u8], from: usize) -> Step {
         let mut at = from;
         loop {
             let rest = &bytes[at..];
@@ -248,15 +262,6 @@ enum Count {
     Error,
 }
 
-//= https://www.rfc-editor.org/rfc/rfc6587#section-3.4.1
-#[inline]
-fn count(bytes: &[u8]) -> Count {
-    match bytes.first_chunk().and_then(|word| usual_count(u64::from_le_bytes(*word))) {
-        Some((len, digits)) => Count::Of { len, digits },
-        None => any_count(bytes),
-    }
-}
-
 /// A count of one to seven digits and the space behind it, of eight bytes, the first the lowest; and how many digits.
 #[inline]
 fn usual_count(word: u64) -> Option<(usize, usize)> {
@@ -277,8 +282,8 @@ fn usual_count(word: u64) -> Option<(usize, usize)> {
     Some(((fours.wrapping_mul(1 + (10_000 << 32)) >> 32) as usize, digits))
 }
 
-/// The same, digit by digit.
-fn any_count(bytes: &[u8]) -> Count {
+//= https://www.rfc-editor.org/rfc/rfc6587#section-3.4.1
+fn count(bytes: &[u8]) -> Count {
     let digits = bytes.iter().take(COUNT_DIGITS + 1).take_while(|byte| byte.is_ascii_digit()).count();
     if bytes.first() == Some(&b'0') || digits > COUNT_DIGITS {
         return Count::Error;
@@ -475,7 +480,7 @@ mod tests {
             for behind in [" <1>1 2026", "  <1>1 20", "x<1>1 202", "/<1>1 202", ":<1>1 202", "0 <1>1 20"] {
                 let text = format!("{digits}{behind}");
                 let word = u64::from_le_bytes(*text.as_bytes().first_chunk().unwrap());
-                let expected = match any_count(text.as_bytes()) {
+                let expected = match count(text.as_bytes()) {
                     Count::Of { len, digits } => Some((len, digits)),
                     _ => None,
                 };
