@@ -223,7 +223,7 @@ fn wrapped(reader: Reader) -> Option<Header> {
         let inner = Reader { at, ..reader };
         let mut drain = inner;
         let pri = if drain.rest().first() == Some(&b'<') { drain.pri().is_some() } else { true };
-        if !pri || !drain.pass(b"1 ") {
+        if !pri || !drain.pass(b"1 ") || !time::starts_as_rfc3339(drain.rest()) {
             return None;
         }
         let time = drain.field_and_blank()?;
