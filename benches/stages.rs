@@ -167,6 +167,7 @@ fn encoding(group: &mut Group, batches: &[Batch]) {
                         drain: None,
                         id: &one.id,
                         received: parse::time::write(one.event.received_us),
+                        categories: b"",
                     };
                     write(black_box(&written), &mut out);
                 }

@@ -35,6 +35,7 @@ pub fn plan(pipeline: &Pipeline, instance: Arc<str>) -> Plan {
         zone: pipeline.zone.clone(),
         received: Received::Arrival,
         outputs: outputs(pipeline.sinks.iter().map(deliver::output)),
+        rules: None,
     };
     for (token, drain) in &pipeline.drains {
         plan.drains.insert(token.as_str().into(), known_drain(drain));

@@ -12,6 +12,7 @@ use crate::frame;
 use crate::limits;
 use crate::outcome::{Apart, Outcome, Parcel, Row, Share, Word};
 use crate::parse::{self, Scratch, heroku};
+use crate::plan::rules::{self, RulesScratch};
 use crate::plan::{Drain, Format, OnNoMatch, Plan};
 use crate::simd::{self, Level, Task, Vector};
 use crate::tally::Tally;
@@ -21,6 +22,7 @@ use crate::tally::Tally;
 pub struct Shard {
     vectors: Level,
     scratch: Scratch,
+    rules: RulesScratch,
     id: Vec<u8>,
     /// The last receive time and how it is written.
     received: (i64, [u8; 27]),
@@ -161,7 +163,9 @@ impl Shard {
             return;
         }
         for (place, &frame) in frames.iter().enumerate() {
-            let event = parse::event(plan, batch, run, frame, &mut self.scratch);
+            let mut event = parse::event(plan, batch, run, frame, &mut self.scratch);
+            let Scratch { made, fields, .. } = &mut self.scratch;
+            rules::apply(plan, run, batch.bytes(), &mut event, made, fields, &mut self.rules);
             let texts = Texts { batch: batch.bytes(), made: &self.scratch.made };
             count_flags(&event, &mut apart);
             if self.scratch.no_match {
@@ -201,6 +205,7 @@ impl Shard {
                 drain,
                 id: &self.id,
                 received: self.received.1,
+                categories: &self.rules.matched().categories_json,
             };
             for filling in fillings.iter_mut().flatten() {
                 filling.add(vector, &written, &listener.name);

@@ -64,7 +64,8 @@ impl Tally {
             self.events.resize_with(listener + 1, Vec::new);
         }
         let index = kind.0 as usize * Severity::ALL.len() + severity as usize;
-        add(&mut self.events[listener], index, 1, Self::KINDS_X_SEVERITIES);
+        // Kinds of packs come behind those that the parser knows.
+        add(&mut self.events[listener], index, 1, Self::KINDS_X_SEVERITIES.max(index + 1));
     }
 
     pub fn drain(&mut self, drain: &[u8]) {
@@ -98,7 +99,7 @@ impl Tally {
                 self.events.resize_with(listener + 1, Vec::new);
             }
             for (index, &n) in counts.iter().enumerate().filter(|(_, n)| **n > 0) {
-                add(&mut self.events[listener], index, n, Self::KINDS_X_SEVERITIES);
+                add(&mut self.events[listener], index, n, Self::KINDS_X_SEVERITIES.max(index + 1));
             }
         }
         for (index, &n) in other.router.iter().enumerate().filter(|(_, n)| **n > 0) {

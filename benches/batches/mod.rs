@@ -190,6 +190,7 @@ pub fn plan(format: Option<Format>) -> Plan {
         zone: TimeZone::UTC,
         received: Received::Arrival,
         outputs: compile::outputs([Output { format, rows: false }]),
+        rules: None,
     }
 }
 

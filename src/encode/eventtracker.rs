@@ -166,6 +166,7 @@ mod tests {
             drain: Some(&Drain { computer: Some("shop".into()), labels: Vec::new() }),
             id: b"id-1",
             received: time::write(event.received_us),
+            categories: b"",
         };
         let mut out = Vec::new();
         write(&written, &mut out);

@@ -44,7 +44,8 @@ pub fn write<V: Vector>(_vector: V, event: &Written, out: &mut Vec<u8>) {
     text_if_any(b",\"process\":", event.text(row.process), out);
     text_if_any(b",\"msgid\":", event.text(row.msgid), out);
     structured_data(event.text(row.sd), out);
-    ascii(b",\"kind\":\"", heroku::KINDS[row.kind.0 as usize].as_bytes(), out);
+    ascii(b",\"kind\":\"", event.kind().as_bytes(), out);
+    categories(event, out);
     if let Some(facility) = row.facility().and_then(|facility| FACILITIES.get(facility as usize)) {
         ascii(b",\"facility\":\"", facility.as_bytes(), out);
     }
@@ -157,6 +158,14 @@ impl<'a> Names<'a> {
     /// Whether no equal name follows the one at `index`.
     fn is_last(&self, index: usize) -> bool {
         self.len > SD_NAMES || !self.names[index + 1..self.len].contains(&self.names[index])
+    }
+}
+
+/// The full ids of its categories, written when they were found.
+fn categories(event: &Written, out: &mut Vec<u8>) {
+    if !event.categories.is_empty() {
+        out.extend_from_slice(b",\"categories\":");
+        out.extend_from_slice(event.categories);
     }
 }
 
@@ -407,6 +416,7 @@ mod tests {
                 drain: self.drain.as_ref(),
                 id: b"id-1",
                 received: time::write(self.event.received_us),
+                categories: b"",
             };
             let mut out = b"before\n".to_vec();
             write(crate::simd::Portable, &written, &mut out);

@@ -24,12 +24,21 @@ pub struct Written<'a> {
     pub id: &'a [u8],
     /// Its receive time as it is written: the same for whole batches, so made once for all of them.
     pub received: [u8; 27],
+    /// Its categories as a JSON array; empty if it has none.
+    pub categories: &'a [u8],
 }
 
 impl<'a> Written<'a> {
     /// The configured name of the sender, or replay's stand-in.
     pub fn computer(&self) -> Option<&'a str> {
         self.drain.and_then(|drain| drain.computer.as_deref()).or(self.plan.default_computer.as_deref())
+    }
+
+    /// The name of its kind: one that the parser knows, or one of a pack.
+    pub fn kind(&self) -> &'a str {
+        let index = self.event.kind.0 as usize;
+        let of_pack = || self.plan.rules.as_ref().and_then(|rules| rules.kinds().get(index));
+        heroku::KINDS.get(index).copied().or_else(|| of_pack().map(|kind| &**kind)).unwrap_or_default()
     }
 
     /// The bytes of a span of the event.
@@ -131,6 +140,7 @@ pub(crate) mod tests {
             zone: TimeZone::UTC,
             received: Received::Arrival,
             outputs: Vec::new(),
+            rules: None,
         }
     }
 

@@ -278,6 +278,7 @@ fn plan(how: u8, more: u8) -> Plan {
         zone: zone(more),
         received: if on(4) { Received::Event } else { Received::Arrival },
         outputs: Vec::new(),
+        rules: None,
     };
     if on(5) {
         plan.trusted = ["10.0.0.0/8", "2001:db8::/32"].map(|net| net.parse().expect("a network")).into();
@@ -344,6 +345,7 @@ fn lines(how: u8, more: u8, form: Form, frame: &[u8]) -> Value {
             _ => b"7f0c-1",
         },
         received: parse::time::write(row.received_us),
+        categories: b"",
     };
     let json = |written: &Written, line: &mut Vec<u8>| encode::json::write(Portable, written, line);
     for (parcel, (write, keys)) in parcels.iter().zip([
