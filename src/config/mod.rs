@@ -14,10 +14,10 @@
 mod check;
 mod defaults;
 mod device;
-mod node;
+pub(crate) mod node;
 mod problems;
 mod proxies;
-mod read;
+pub(crate) mod read;
 mod reload;
 pub mod schema;
 mod sink;
