@@ -231,7 +231,7 @@ impl Run<'_, '_> {
                     let text = [b'0' + (class / 100) as u8, b'x', b'x'];
                     made(self.subjects.made, &text)
                 }
-                (take, Value::Text(span) | Value::List(span)) => {
+                (take, Value::List(span)) => {
                     let text = text_of(self.subjects, span);
                     let Some((from, to)) = item(text, take, self.subjects.around.trusted) else { continue };
                     span.slice(from, to)

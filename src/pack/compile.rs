@@ -1,0 +1,153 @@
+//! From packs, in the pipeline's order, to one program.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::{Object, Pack, built_in};
+use crate::event::KindId;
+use crate::parse::heroku;
+use crate::plan::rules::{self, BuildError, Derive, FieldSpec, ObjectRule, ObjectSpec, Program, Spec};
+
+/// Kinds that one byte can number.
+const KINDS_MAX: usize = 256;
+
+/// Why packs, each of which is right, do not go together.
+#[derive(Debug)]
+pub enum CompileError {
+    /// Two packs give a field different types.
+    FieldTypes {
+        field: String,
+        packs: [String; 2],
+    },
+    /// More kinds than can be numbered.
+    Kinds,
+    /// Two packs have one id.
+    Twice(String),
+    Build(BuildError),
+}
+
+impl fmt::Display for CompileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CompileError::FieldTypes { field, packs: [a, b] } => {
+                write!(f, "field `{field}` has one type in pack `{a}` and another in pack `{b}`")
+            }
+            CompileError::Kinds => write!(f, "the packs have more than {KINDS_MAX} kinds"),
+            CompileError::Twice(id) => write!(f, "two packs are called `{id}`"),
+            CompileError::Build(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for CompileError {}
+
+/// Returns the names of kinds by `KindId`: the parser's, those of `before` and those that packs add.
+///
+/// A kind keeps its number over reloads if `before` is what the plan before had.
+///
+/// # Errors
+/// [`CompileError::Kinds`] if there are too many.
+pub fn kinds(packs: &[Pack], before: &[Box<str>]) -> Result<Vec<Box<str>>, CompileError> {
+    let mut kinds: Vec<Box<str>> = heroku::KINDS.iter().map(|kind| (*kind).into()).collect();
+    let of_packs = packs.iter().flat_map(|pack| &pack.objects).filter_map(|object| object.kind.as_deref());
+    for kind in before.iter().map(|kind| &**kind).chain(of_packs) {
+        if !kinds.iter().any(|known| **known == *kind) {
+            kinds.push(kind.into());
+        }
+    }
+    if kinds.len() > KINDS_MAX {
+        return Err(CompileError::Kinds);
+    }
+    Ok(kinds)
+}
+
+/// Compiles packs, in their order; `before` is the kinds of the plan before.
+///
+/// What the built-in Heroku pack says of kinds the parser does by itself; the same text in a pack is not run twice.
+///
+/// # Errors
+/// What does not go together.
+pub fn compile(packs: &[Pack], before: &[Box<str>]) -> Result<Program, CompileError> {
+    compile_with(packs, before, true)
+}
+
+/// As [`compile`]; `shortcut` says whether the parser's own kinds may stand in for equal objects.
+pub(super) fn compile_with(
+    packs: &[Pack],
+    before: &[Box<str>],
+    shortcut: bool,
+) -> Result<Program, CompileError> {
+    let kinds = kinds(packs, before)?;
+    let mut spec = Spec { kinds, known_fields: heroku::FIELDS, ..Spec::default() };
+    let mut types: HashMap<&str, (&Pack, &FieldSpec)> = HashMap::new();
+    for (index, pack) in packs.iter().enumerate() {
+        if packs[..index].iter().any(|other| other.id == pack.id) {
+            return Err(CompileError::Twice(pack.id.clone()));
+        }
+        for field in &pack.fields {
+            match types.get(&*field.name) {
+                Some((other, known)) if known.ty != field.ty => {
+                    let packs = [other.id.clone(), pack.id.clone()];
+                    return Err(CompileError::FieldTypes { field: field.name.to_string(), packs });
+                }
+                Some(_) => {}
+                None => {
+                    types.insert(&field.name, (pack, field));
+                    spec.fields.push(field.clone());
+                }
+            }
+        }
+    }
+    let mut builtin_at = None;
+    for pack in packs {
+        let parsed = shortcut && says_what_the_parser_does(pack);
+        if parsed {
+            builtin_at = Some(spec.objects.len());
+        }
+        let objects =
+            pack.objects.iter().filter(|object| !(parsed && object.kind.is_some()) && does_something(object));
+        for object in objects {
+            let kind = |name: &String| {
+                spec.kinds.iter().position(|known| **known == **name).map(|at| KindId(at as u8))
+            };
+            let rules = object.rules.iter();
+            let rules =
+                rules.map(|rule| ObjectRule { when: rule.when.clone(), extract: rule.extract.clone() });
+            spec.objects.push(ObjectSpec {
+                id: format!("{}.knowledge.{}", pack.id, object.id).into(),
+                kind: object.kind.as_ref().and_then(kind),
+                by_kind: object.by_kind,
+                rules: rules.collect(),
+            });
+        }
+        for derive in &pack.derive {
+            let field = (derive.field != "severity").then(|| derive.field.as_str().into());
+            spec.derive.push(Derive { field, steps: derive.steps.clone() });
+        }
+        let categories = pack.categories.iter();
+        let category = |id: &str| format!("{}.category.{id}", pack.id).into();
+        spec.categories.extend(categories.map(|one| (category(&one.id), one.when.clone())));
+        let alerts = pack.alerts.iter();
+        let alert = |id: &str| format!("{}.alert.{id}", pack.id).into();
+        spec.alerts.extend(alerts.map(|one| (alert(&one.id), one.when.clone())));
+    }
+    spec.builtin_at = builtin_at.unwrap_or(spec.objects.len());
+    rules::build(&spec).map_err(CompileError::Build)
+}
+
+/// Whether the objects of a pack that give kinds are, one by one, those of the built-in Heroku pack: then the parser has
+/// found the kind already. That it finds the same is proven by the tests of this module.
+fn says_what_the_parser_does(pack: &Pack) -> bool {
+    if pack.id != "heroku" {
+        return false;
+    }
+    let giving = |pack: &Pack| -> Vec<Object> {
+        pack.objects.iter().filter(|object| object.kind.is_some()).cloned().collect()
+    };
+    built_in("heroku").is_some_and(|known| giving(&known) == giving(pack))
+}
+
+/// Whether an object gives a kind or extracts by itself; one whose fields a reader of the engine finds does neither.
+fn does_something(object: &Object) -> bool {
+    object.kind.is_some() || object.rules.iter().any(|rule| !rule.extract.is_empty())
+}
