@@ -108,7 +108,14 @@ fn load_pack(path: &Path, set: &[(String, String)], others: &[Pack]) -> Result<P
     if !pack.warnings.is_empty() {
         said_problems(&pack.warnings);
     }
-    Ok(pack)
+    let conflicts = pack::conflicts(&pack);
+    for conflict in &conflicts {
+        let [a, b] = &conflict.objects;
+        let (path, (line, column)) = (pack::path_of(path), conflict.place);
+        eprintln!("{}:{line}:{column}: objects `{a}` and `{b}` write one field on one event", path.display());
+        eprintln!("hint: an exception in one of them; both match `{}`", conflict.witness);
+    }
+    if conflicts.is_empty() { Ok(pack) } else { Err(Failure::Said) }
 }
 
 /// The packs that any other may name.

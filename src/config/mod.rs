@@ -33,6 +33,7 @@ pub use sink::{
     Compress, FileSink, KafkaHeader, KafkaKey, KafkaSink, KafkaTls, Rotate, Sasl, Sink, SinkKind, WhenFull,
 };
 pub use template::{Part, Template, Variable};
+pub(crate) use units::show_duration;
 pub use units::{duration, size, zone};
 pub use value::{Secret, Text};
 

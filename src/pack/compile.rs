@@ -148,6 +148,6 @@ fn says_what_the_parser_does(pack: &Pack) -> bool {
 }
 
 /// Whether an object gives a kind or extracts by itself; one whose fields a reader of the engine finds does neither.
-fn does_something(object: &Object) -> bool {
+pub(super) fn does_something(object: &Object) -> bool {
     object.kind.is_some() || object.rules.iter().any(|rule| !rule.extract.is_empty())
 }

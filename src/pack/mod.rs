@@ -23,9 +23,11 @@ mod tests;
 pub mod trial;
 mod values;
 mod walk;
+mod witness;
 
 pub use compile::{CompileError, compile, kinds};
 pub use read::{is_pack, load, path_of, read};
+pub use witness::conflicts;
 
 use std::collections::BTreeMap;
 
@@ -72,7 +74,7 @@ pub struct Pack {
 }
 
 /// A knowledge object.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Object {
     pub id: String,
     /// What `kind` says on its events.
@@ -80,6 +82,16 @@ pub struct Object {
     /// Whether some rule asks for the kind, so that it runs after those that do not.
     pub by_kind: bool,
     pub rules: Vec<ObjectRule>,
+    /// Line and column where it stands in its file.
+    pub place: (usize, usize),
+}
+
+impl PartialEq for Object {
+    /// Whether two objects say the same, wherever they stand.
+    fn eq(&self, other: &Object) -> bool {
+        (&self.id, &self.kind, self.by_kind, &self.rules)
+            == (&other.id, &other.kind, other.by_kind, &other.rules)
+    }
 }
 
 /// One rule of an object.

@@ -114,8 +114,10 @@ impl Probe {
             }
         }
         let objects = self.plan.rules.as_ref().expect("the probe has rules").objects();
-        let writers =
-            self.rules.writers().map(|(field, object)| (field.into(), objects[object as usize].to_string()));
+        let id = |object: Option<u32>| {
+            object.map_or("worked out".to_string(), |object| objects[object as usize].to_string())
+        };
+        let writers = self.rules.writers().map(|(field, object)| (field.into(), id(object)));
         Seen { matched: self.rules.matched(), json, parts, writers: writers.collect() }
     }
 }

@@ -268,11 +268,17 @@ fn object(r: &mut Reader<'_>, walk: &mut Walk<'_>, fields: &[FieldSpec], node: &
         .map(|emit| items(Some(emit)).iter().filter_map(|name| text(Some(name))).collect());
     let emit: Option<Vec<&str>> = emit;
     let owner = format!("knowledge object `{id}`");
-    let mut object =
-        Object { kind: text(child(node, "kind")).map(str::to_string), id, by_kind: false, rules: Vec::new() };
+    let mut object = Object {
+        kind: text(child(node, "kind")).map(str::to_string),
+        id,
+        by_kind: false,
+        rules: Vec::new(),
+        place: (node.at.line, node.at.column),
+    };
     for rule in items(child(node, "rules")) {
         let mut all = Vec::new();
         if let Some(applies) = child(rule, "applies_to") {
+            let mut known = true;
             for (name, _) in entries(Some(applies)) {
                 let key = name.text.split('|').next().unwrap_or_default();
                 object.by_kind |= key == "kind";
@@ -282,9 +288,11 @@ fn object(r: &mut Reader<'_>, walk: &mut Walk<'_>, fields: &[FieldSpec], node: &
                         None => format!("it asks about {}", APPLIES_TO.join(", ")),
                     };
                     r.note(name.at, format!("`applies_to` does not ask about `{key}`"), hint);
+                    known = false;
                 }
             }
             match &applies.value {
+                Value::Map(_) if !known => {}
                 Value::Map(written) => {
                     all.extend(walk.detects.matchers(r, applies, written, &owner).map(by_sent_severity));
                 }

@@ -213,7 +213,8 @@ impl<'n> Walk<'n> {
             Shape::Duration { min, max, .. } => {
                 let ms = config::duration(text).map(|duration| duration.as_millis());
                 if !ms.is_some_and(|ms| (u128::from(*min)..=u128::from(*max)).contains(&ms)) {
-                    let hint = format!("{}; {min} ms to {max} ms", example(key));
+                    let (min, max) = (config::show_duration(*min), config::show_duration(*max));
+                    let hint = format!("{}; {min} to {max}", example(key));
                     r.note(node.at, format!("`{name}` is a duration, not `{text}`"), hint);
                 }
             }

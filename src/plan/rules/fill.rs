@@ -4,6 +4,7 @@ use super::convert::{Number, Type};
 use super::extract::{self, Extractor, Found, Piece, Source};
 use super::program::{Step, Take};
 use super::run::Run;
+use super::scratch::WORKED_OUT;
 use super::value::{address_in, each_item, item, made, number_of, pri_severity, text_of};
 use crate::event::{Field, Name, Severity, Span, Value};
 
@@ -48,7 +49,7 @@ impl Run<'_, '_> {
                 self.extract_with(extractor);
             }
         }
-        self.scratch.writing = 0;
+        self.scratch.writing = WORKED_OUT;
         self.scratch.matched.objects.extend_from_slice(&objects);
         self.scratch.objects = objects;
     }

@@ -10,6 +10,9 @@ use super::matcher::Bit;
 use super::program::{PHASES, Program, RuleId};
 use crate::event::Value;
 
+/// Stands for the writer of a field that no object wrote.
+pub(super) const WORKED_OUT: u32 = u32::MAX;
+
 /// What a shard writes to while rules run, and what they found of the last event.
 #[derive(Default)]
 pub struct RulesScratch {
@@ -113,11 +116,13 @@ impl RulesScratch {
         self.values[*slot as usize]
     }
 
-    /// The declared fields of the last event that knowledge objects wrote, with the object's index.
-    pub fn writers(&self) -> impl Iterator<Item = (&str, u32)> {
+    /// The declared fields of the last event that rules wrote: by which object, or by none if they were worked out.
+    pub fn writers(&self) -> impl Iterator<Item = (&str, Option<u32>)> {
         let fields = self.program.iter().flat_map(|program| &program.fields);
         let by = |slot: u16| self.writers[slot as usize];
-        fields.filter(move |field| by(field.slot) > 0).map(move |field| (&*field.name, by(field.slot) - 1))
+        fields.filter(move |field| by(field.slot) > 0).map(move |field| {
+            (&*field.name, Some(by(field.slot) - 1).filter(|object| *object != WORKED_OUT - 1))
+        })
     }
 
     pub(super) fn fit(&mut self, program: &Arc<Program>) {
