@@ -118,6 +118,12 @@ pub struct Replay {
     /// Computer of events that have none
     #[arg(long, value_name = "NAME")]
     pub computer: Option<String>,
+    /// Packs instead of the pipeline's, in order: paths, or ids of those that are compiled in
+    #[arg(long = "pack", value_name = "PACK")]
+    pub packs: Vec<String>,
+    /// Give a param of the packs another value
+    #[arg(long = "set", value_name = "PARAM=VALUE", value_parser = assignment, requires = "packs")]
+    pub set: Vec<(String, String)>,
     /// Exit 1 if there was garbage, an unparsed or a quarantined frame
     #[arg(long)]
     pub strict: bool,
@@ -198,9 +204,9 @@ pub struct Explain {
     /// Only this alert, category or knowledge object, by its id
     #[arg(long, value_name = "ID")]
     pub alert: Option<String>,
-    /// Packs, in order [default: the built-in heroku pack]
+    /// Packs, in order: paths, or ids of those that are compiled in [default: heroku]
     #[arg(long = "pack", value_name = "PACK")]
-    pub packs: Vec<PathBuf>,
+    pub packs: Vec<String>,
 }
 
 /// Print a JSON schema

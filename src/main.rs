@@ -59,6 +59,8 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Check(args) if is_pack(&args.path) => check_pack(&args.path),
         Command::Check(args) => {
             let pipeline = load(Some(&args.path))?;
+            let packs = pack::load_all(&pipeline.packs, &[]).map_err(|problems| said_problems(&problems))?;
+            pack::compile(&packs, &[]).map_err(|error| Failure::Error(error.to_string()))?;
             print(&format!("{}: ok\n{}", args.path.display(), pipeline.summary()))
         }
         Command::Test(args) => test_pack(&args),
@@ -147,13 +149,9 @@ fn test_pack(args: &cli::Test) -> Result<(), Failure> {
 }
 
 fn explain(args: &cli::Explain) -> Result<(), Failure> {
-    let mut packs = Vec::new();
-    for path in &args.packs {
-        packs.push(load_pack(path, &[], &built_in())?);
-    }
-    if packs.is_empty() {
-        packs.extend(pack::built_in("heroku"));
-    }
+    let heroku = ["heroku".to_string()];
+    let names = if args.packs.is_empty() { &heroku[..] } else { &args.packs[..] };
+    let packs = pack::load_all(names, &[]).map_err(|problems| said_problems(&problems))?;
     let mut line = args.line.clone().into_bytes();
     if args.line == "-" {
         line.clear();
@@ -170,6 +168,10 @@ fn replay_files(args: cli::Replay) -> Result<(), Failure> {
     if let Some(zone) = args.zone {
         pipeline.zone = zone;
     }
+    let packs = match args.packs.is_empty() {
+        true => None,
+        false => Some(pack::load_all(&args.packs, &args.set).map_err(|problems| said_problems(&problems))?),
+    };
     weir::telemetry::log::start(pipeline.log);
     let books = replay::run(replay::Options {
         inputs: args.files,
@@ -194,6 +196,7 @@ fn replay_files(args: cli::Replay) -> Result<(), Failure> {
         },
         drain: args.drain,
         computer: args.computer,
+        packs,
     })?;
     eprintln!("{}", books.to_line());
     said(books.closed && !(args.strict && books.flawed() > 0))

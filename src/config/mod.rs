@@ -71,6 +71,8 @@ pub struct Pipeline {
     pub slots: usize,
     /// Bytes of encoded events in flight above which no slot is given.
     pub parcel_bytes: usize,
+    /// Ids of compiled-in packs, or paths of others; in this order.
+    pub packs: Vec<Text>,
     /// In the order of the file, the disabled ones too; names are unique. Empty only where the key is absent, for `replay`.
     pub listeners: Vec<Listener>,
     /// By drain token.

@@ -34,8 +34,8 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde_json::{Value as Json, json};
 
-use crate::config::Problems;
 use crate::config::schema::document;
+use crate::config::{Problem, Problems};
 use crate::plan::rules::cond::Cond;
 use crate::plan::rules::{DeriveStep, ExtractSpec, FieldSpec};
 
@@ -171,6 +171,35 @@ impl Pack {
 pub fn built_in(id: &str) -> Option<Pack> {
     let (_, text) = BUILT_IN.iter().find(|(known, _)| *known == id)?;
     Some(read(id, text, &[], &[]).expect("packs that are compiled in are tested"))
+}
+
+/// Loads packs, each the id of a compiled-in one or a path; `set` gives params other values, in every pack that
+/// has them.
+///
+/// # Errors
+/// Every problem of the first pack that has any; or a param to set that no pack has.
+pub fn load_all<S: AsRef<str>>(names: &[S], set: &[(String, String)]) -> Result<Vec<Pack>, Problems> {
+    let known: Vec<Pack> = BUILT_IN.iter().filter_map(|(id, _)| built_in(id)).collect();
+    let mut packs: Vec<Pack> = Vec::new();
+    for name in names.iter().map(S::as_ref) {
+        let others: Vec<Pack> = packs.iter().chain(&known).cloned().collect();
+        let read_with = |set: &[(String, String)]| match BUILT_IN.iter().find(|(id, _)| *id == name) {
+            Some((id, text)) => read(id, text, set, &others),
+            None => load(std::path::Path::new(name), set, &others),
+        };
+        let pack = read_with(&[])?;
+        let own = set.iter().filter(|(param, _)| pack.params.contains_key(param)).cloned();
+        let own: Vec<(String, String)> = own.collect();
+        packs.push(if own.is_empty() { pack } else { read_with(&own)? });
+    }
+    let has = |param: &str| packs.iter().any(|pack| pack.params.contains_key(param));
+    if let Some((param, _)) = set.iter().find(|(param, _)| !has(param)) {
+        let (file, message) = ("--set".into(), format!("no pack has a param `{param}`"));
+        let mut problems = Problems::default();
+        problems.push(Problem { file, line: 0, column: 0, message, hint: None, snippet: None });
+        return Err(problems);
+    }
+    Ok(packs)
 }
 
 /// Returns the JSON schema (draft 2020-12) of a pack.

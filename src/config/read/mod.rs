@@ -118,6 +118,10 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
         log: f.node("log").and_then(|node| log(r, node)).unwrap_or(defaults::LOG),
         slots: r.count(&f, "slots"),
         parcel_bytes: r.count(&f, "parcel_bytes"),
+        packs: match f.node("packs") {
+            None => defaults::packs(),
+            Some(_) => r.list(&f, "packs", |r, node, key| r.scalar(node, key)),
+        },
         listeners,
         drains: r
             .map(&f, "drains", |r, node, _| drain(r, node))

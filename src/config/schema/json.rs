@@ -41,6 +41,9 @@ fn property(key: &Key) -> Value {
     if let Presence::Default(text) = key.presence {
         let default = match (&key.shape, text) {
             (_, "[]") => json!([]),
+            (Shape::List { .. }, text) => {
+                json!(text.trim_matches(['[', ']']).split(", ").collect::<Vec<_>>())
+            }
             (_, "{}") => json!({}),
             (Shape::Flag, text) => json!(text == "true"),
             (Shape::Whole { .. } | Shape::Size { .. }, text) => {
