@@ -14,6 +14,7 @@ use weir::batch::{Batch, Form, Identity, ListenerId, Origin};
 use weir::compile;
 use weir::limits;
 use weir::outcome::Outcome;
+use weir::pack;
 use weir::plan::device::DeviceRules;
 use weir::plan::{Format, Listener, OnNoMatch, Output, Plan, Received};
 use weir::shard::Shard;
@@ -194,6 +195,15 @@ pub fn plan(format: Option<Format>) -> Plan {
     }
 }
 
+/// A pack of `n` rules, each of one literal that hardly ever occurs.
+fn literals(n: usize) -> pack::Pack {
+    let mut text = "weir: pack/v1\npack: {id: literals, version: 1.0.0}\ncategories:\n".to_string();
+    for n in 0..n {
+        text += &format!("- {{id: c{n}, detect: {{s: {{message|contains: 'xq{n:05}zj literal'}}}}}}\n");
+    }
+    pack::read("literals", &text, &[], &[]).expect("a pack without problems")
+}
+
 /// A shard at work: it gets its parcels back, and time goes on.
 pub struct Work {
     plan: Plan,
@@ -205,6 +215,24 @@ pub struct Work {
 impl Work {
     pub fn new(format: Option<Format>) -> Work {
         Work { plan: plan(format), shard: Shard::default(), out: Outcome::default(), now_us: START_US }
+    }
+
+    /// The same with packs, by id or path, a final `!` for all their alerts on, or with so many rules of one literal each.
+    pub fn with_rules(format: Option<Format>, rules: &str) -> Work {
+        let packs = match rules.parse::<usize>() {
+            Ok(n) => vec![literals(n)],
+            Err(_) => {
+                let names: Vec<&str> = rules.trim_end_matches('!').split(',').collect();
+                pack::load_all(&names, &[]).expect("packs without problems")
+            }
+        };
+        let mut packs = packs;
+        if rules.ends_with('!') {
+            packs.iter_mut().flat_map(|pack| &mut pack.alerts).for_each(|alert| alert.mode = "on".into());
+        }
+        let mut work = Work::new(format);
+        work.plan.rules = compile::rules_of(&packs, None).expect("packs that go together");
+        work
     }
 
     /// Processes a batch; returns the bytes that it wrote.

@@ -1,12 +1,15 @@
 //! From packs, in the pipeline's order, to one program.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::{Object, Pack, built_in};
 use crate::event::KindId;
 use crate::parse::heroku;
-use crate::plan::rules::{self, BuildError, Derive, FieldSpec, ObjectRule, ObjectSpec, Program, Spec};
+use crate::plan::rules::cond::{Op, Subject};
+use crate::plan::rules::{
+    self, BuildError, Derive, ExtractSpec, FieldSpec, ObjectRule, ObjectSpec, Program, Spec,
+};
 
 /// Kinds that one byte can number.
 const KINDS_MAX: usize = 256;
@@ -63,22 +66,35 @@ pub fn kinds(packs: &[Pack], before: &[Box<str>]) -> Result<Vec<Box<str>>, Compi
 
 /// Compiles packs, in their order; `before` is the kinds of the plan before.
 ///
-/// What the built-in Heroku pack says of kinds the parser does by itself; the same text in a pack is not run twice.
+/// What the built-in Heroku pack says of kinds the parser does by itself; the same text in a pack is not run twice. Alerts
+/// that are off are left out, and so is what only they would need.
 ///
 /// # Errors
 /// What does not go together.
 pub fn compile(packs: &[Pack], before: &[Box<str>]) -> Result<Program, CompileError> {
-    compile_with(packs, before, true)
+    compile_with(packs, before, For::Shards)
 }
 
-/// As [`compile`]; `shortcut` says whether the parser's own kinds may stand in for equal objects.
+/// What a program is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum For {
+    /// Only what changes events, or is on.
+    Shards,
+    /// All alerts, on or off, and all values.
+    Tests,
+    /// The same, and the packs' own text for what the parser could do.
+    Explaining,
+}
+
+/// As [`compile`], for whoever wants more than shards do.
 pub(super) fn compile_with(
     packs: &[Pack],
     before: &[Box<str>],
-    shortcut: bool,
+    purpose: For,
 ) -> Result<Program, CompileError> {
     let kinds = kinds(packs, before)?;
-    let mut spec = Spec { kinds, known_fields: heroku::FIELDS, ..Spec::default() };
+    let mut spec =
+        Spec { kinds, known_fields: heroku::FIELDS, keep_all: purpose != For::Shards, ..Spec::default() };
     let mut types: HashMap<&str, (&Pack, &FieldSpec)> = HashMap::new();
     for (index, pack) in packs.iter().enumerate() {
         if packs[..index].iter().any(|other| other.id == pack.id) {
@@ -100,7 +116,7 @@ pub(super) fn compile_with(
     }
     let mut builtin_at = None;
     for pack in packs {
-        let parsed = shortcut && says_what_the_parser_does(pack);
+        let parsed = purpose != For::Explaining && says_what_the_parser_does(pack);
         if parsed {
             builtin_at = Some(spec.objects.len());
         }
@@ -127,12 +143,57 @@ pub(super) fn compile_with(
         let categories = pack.categories.iter();
         let category = |id: &str| format!("{}.category.{id}", pack.id).into();
         spec.categories.extend(categories.map(|one| (category(&one.id), one.when.clone())));
-        let alerts = pack.alerts.iter();
+        let alerts = pack.alerts.iter().filter(|alert| purpose != For::Shards || alert.mode != "off");
         let alert = |id: &str| format!("{}.alert.{id}", pack.id).into();
         spec.alerts.extend(alerts.map(|one| (alert(&one.id), one.when.clone())));
     }
+    if purpose == For::Shards {
+        leave_out_unseen(&mut spec, &mut builtin_at);
+    }
     spec.builtin_at = builtin_at.unwrap_or(spec.objects.len());
     rules::build(&spec).map_err(CompileError::Build)
+}
+
+/// Leaves objects out of which nobody sees anything: they give no kind, and all they write is neither shown nor asked
+/// about.
+fn leave_out_unseen(spec: &mut Spec, builtin_at: &mut Option<usize>) {
+    // What is derived may come from anything; packs that derive are few.
+    if !spec.derive.is_empty() {
+        return;
+    }
+    let shown = spec.fields.iter().filter(|field| field.output).map(|field| field.name.clone());
+    let mut wanted: HashSet<Box<str>> = shown.collect();
+    wanted.extend(spec.fields.iter().filter_map(|field| Some(field.take.as_ref()?.1.clone())));
+    for (_, cond) in spec.categories.iter().chain(&spec.alerts) {
+        cond.tests(&mut |test| {
+            let other = match &test.op {
+                Op::Same(other) => Some(other),
+                _ => None,
+            };
+            for subject in [Some(&test.subject), other].into_iter().flatten() {
+                if let Subject::Field(name) = subject {
+                    wanted.insert(name.clone());
+                }
+            }
+        });
+    }
+    let is_wanted = |extract: &ExtractSpec| match extract {
+        ExtractSpec::Kv { emit: None, .. } => true,
+        ExtractSpec::Kv { emit: Some(emit), .. } => emit.iter().any(|name| wanted.contains(name)),
+        ExtractSpec::Regex { groups, .. } => groups.iter().any(|name| wanted.contains(name)),
+        ExtractSpec::Delimited { fields, .. } => fields.iter().flatten().any(|name| wanted.contains(name)),
+        ExtractSpec::Json(paths) => paths.iter().any(|(_, field)| wanted.contains(field)),
+        ExtractSpec::Format { field, .. } => wanted.contains(field),
+    };
+    let seen = |object: &ObjectSpec| {
+        object.kind.is_some() || object.rules.iter().flat_map(|rule| &rule.extract).any(is_wanted)
+    };
+    let keep: Vec<bool> = spec.objects.iter().map(seen).collect();
+    if let Some(at) = builtin_at {
+        *at = keep[..*at].iter().filter(|keep| **keep).count();
+    }
+    let mut keep = keep.into_iter();
+    spec.objects.retain(|_| keep.next().expect("one flag an object"));
 }
 
 /// Whether the objects of a pack that give kinds are, one by one, those of the built-in Heroku pack: then the parser has

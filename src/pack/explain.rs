@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::compile::For;
 use super::probe::{Probe, Seen};
 use super::{CompileError, Pack, compile};
 use crate::plan::rules::cond::{Compare, Cond, Glob, How, Op, Subject, Test};
@@ -25,7 +26,7 @@ pub fn explain(
     received_us: i64,
     only: Option<&str>,
 ) -> Result<String, CompileError> {
-    let program = Arc::new(compile::compile_with(packs, &[], false)?);
+    let program = Arc::new(compile::compile_with(packs, &[], For::Explaining)?);
     let types: Vec<(String, Type)> =
         packs.iter().flat_map(|pack| &pack.fields).map(|field| (field.name.to_string(), field.ty)).collect();
     let mut probe = Probe::new(program.clone(), types, true);

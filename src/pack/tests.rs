@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
-use super::compile::compile_with;
+use super::compile::{For, compile_with};
 use super::probe::Probe;
 use super::*;
 use crate::parse::heroku;
@@ -445,7 +445,7 @@ fn the_heroku_pack_declares_every_field_of_the_parser() {
 /// The Heroku pack without the parser's shortcut, and the kind that each of its objects gives.
 static OWN_TEXT: LazyLock<(Arc<Program>, Vec<Option<String>>)> = LazyLock::new(|| {
     let pack = built_in("heroku").unwrap();
-    let program = compile_with(std::slice::from_ref(&pack), &[], false).unwrap();
+    let program = compile_with(std::slice::from_ref(&pack), &[], For::Explaining).unwrap();
     let objects = pack.objects.iter().filter(|object| compile::does_something(object));
     (Arc::new(program), objects.map(|object| object.kind.clone()).collect())
 });

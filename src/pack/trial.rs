@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::compile::{For, compile_with};
 use super::names::{child, entries, items, text};
 use super::probe::Probe;
 use super::read::words;
-use super::{Alert, Pack, compile};
+use super::{Alert, Pack};
 use crate::config::node::{Node, Value};
 use crate::config::read::Reader;
 use crate::config::{Problems, duration};
@@ -206,7 +207,7 @@ pub fn run(
 pub(super) fn probe(pack: &Pack, others: &[Pack]) -> Result<Probe, Problems> {
     let mut packs = vec![pack.clone()];
     packs.extend(others.iter().filter(|other| other.id != pack.id && names_it(pack, other)).cloned());
-    let program = compile(&packs, &[]).map_err(|error| {
+    let program = compile_with(&packs, &[], For::Tests).map_err(|error| {
         let mut problems = Problems::default();
         let (file, message) = (pack.id.clone(), error.to_string());
         problems.push(crate::config::Problem {

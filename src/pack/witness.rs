@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use super::compile::compile_with;
+use super::compile::{For, compile_with};
 use super::probe::Probe;
 use super::{Object, ObjectRule, Pack};
 use crate::plan::rules::cond::{Cond, Glob, How, Key, Op, Subject, Test};
@@ -31,7 +31,9 @@ pub struct Conflict {
 
 /// Returns the conflicts of a pack for which a line was found, each pair once.
 pub fn conflicts(pack: &Pack) -> Vec<Conflict> {
-    let Ok(program) = compile_with(std::slice::from_ref(pack), &[], false) else { return Vec::new() };
+    let Ok(program) = compile_with(std::slice::from_ref(pack), &[], For::Explaining) else {
+        return Vec::new();
+    };
     let mut probe = Probe::new(Arc::new(program), Vec::new(), true);
     let mut lines: Vec<String> = pack.tests.iter().flat_map(|trial| trial.lines()).collect();
     lines.extend(made(pack));

@@ -15,7 +15,7 @@ use super::program::{
     Step, Take, Taken, TextNeed,
 };
 use super::{literals, regex};
-use crate::event::{FieldId, KindId};
+use crate::event::{FieldId, KindId, Severity};
 
 /// Bytes of all expressions of a program together.
 const REGEXES_BYTES: usize = 128 << 20;
@@ -35,6 +35,8 @@ pub struct Spec {
     /// Full id and condition.
     pub categories: Vec<(Box<str>, Cond)>,
     pub alerts: Vec<(Box<str>, Cond)>,
+    /// Whether values of fields are kept that no rule asks about, for whoever explains an event.
+    pub keep_all: bool,
 }
 
 /// A declared field.
@@ -148,6 +150,10 @@ pub fn build(spec: &Spec) -> Result<Program, BuildError> {
         builder.rule(cond, Phase::Last, Purpose::Alert(index as u32))?;
         builder.program.alerts.push(id.clone());
     }
+    builder.taken(spec);
+    if !spec.keep_all {
+        builder.forget_unused();
+    }
     Ok(builder.finish())
 }
 
@@ -164,6 +170,8 @@ struct Builder {
     /// By bit: how much it costs to rely on it, being often true.
     costs: Vec<u32>,
     on_text: Vec<bool>,
+    /// By slot: whether somebody asks about it or writes it.
+    used: Vec<bool>,
 }
 
 impl Builder {
@@ -174,7 +182,9 @@ impl Builder {
                 builtin_at: spec.builtin_at as u32,
                 slots: Vec::new(),
                 text: None,
-                keys: Vec::new(),
+                keys_first: Vec::new(),
+                by_kind: Vec::new(),
+                by_severity: Vec::new(),
                 labels: Vec::new(),
                 asks_around: false,
                 known: vec![None; spec.known_fields.len()],
@@ -206,10 +216,18 @@ impl Builder {
             fires: Vec::new(),
             costs: Vec::new(),
             on_text: Vec::new(),
+            used: Vec::new(),
         }
     }
 
+    /// The slot of a part that is asked about.
     fn slot(&mut self, subject: &Subject) -> SlotId {
+        let slot = self.declared_slot(subject);
+        self.used[slot as usize] = true;
+        slot
+    }
+
+    fn declared_slot(&mut self, subject: &Subject) -> SlotId {
         if let Some(slot) = self.slots.get(subject) {
             return *slot;
         }
@@ -222,7 +240,8 @@ impl Builder {
         self.program.asks_around |= around;
         match subject {
             Subject::Text => self.program.text = Some(slot),
-            Subject::Key(key) => self.program.keys.push((*key, slot)),
+            Subject::Key(Key::Kind | Key::Severity) => {}
+            Subject::Key(key) => self.program.keys_first.push((*key, slot)),
             Subject::Label(name) => self.program.labels.push((name.clone(), slot)),
             Subject::Field(name) => {
                 self.program.named.insert(name.as_bytes().into(), slot);
@@ -231,6 +250,7 @@ impl Builder {
         }
         self.slots.insert(subject.clone(), slot);
         self.asked.push(Asked::default());
+        self.used.push(false);
         let matcher = Matcher::new(Asked::default(), false);
         self.program.slots.push(Slot { subject: subject.clone(), ty, matcher });
         slot
@@ -238,7 +258,7 @@ impl Builder {
 
     fn fields(&mut self, spec: &Spec) {
         for field in &spec.fields {
-            let slot = self.slot(&Subject::Field(field.name.clone()));
+            let slot = self.declared_slot(&Subject::Field(field.name.clone()));
             let known = spec.known_fields.iter().position(|known| **known == *field.name);
             if let Some(known) = known {
                 self.program.known[known] = Some(slot);
@@ -247,16 +267,41 @@ impl Builder {
             let (name, ty, output) = (field.name.clone(), field.ty, field.output);
             self.program.fields.push(Field { name, known, ty, output, slot });
         }
-        for (index, field) in spec.fields.iter().enumerate() {
-            if let Some((take, from)) = &field.take {
-                let from = self.slot(&Subject::Field(from.clone()));
-                self.program.taken.push(Taken { field: index as u32, from, take: *take });
-            }
-        }
     }
 
-    fn field(&self, name: &str) -> Option<u32> {
-        self.program.fields.iter().position(|field| *field.name == *name).map(|at| at as u32)
+    /// A field that rules write.
+    fn field(&mut self, name: &str) -> Option<u32> {
+        let index = self.program.fields.iter().position(|field| *field.name == *name)?;
+        self.used[self.program.fields[index].slot as usize] = true;
+        Some(index as u32)
+    }
+
+    /// Fields that are a part of another, where somebody wants them.
+    fn taken(&mut self, spec: &Spec) {
+        // One may be taken from another that is.
+        let mut order = Vec::new();
+        for (index, field) in spec.fields.iter().enumerate().rev() {
+            let Some((take, from)) = &field.take else { continue };
+            let own = &self.program.fields[index];
+            if spec.keep_all || own.output || self.used[own.slot as usize] {
+                let from = self.slot(&Subject::Field(from.clone()));
+                order.push(Taken { field: index as u32, from, take: *take });
+            }
+        }
+        order.reverse();
+        for taken in &order {
+            self.used[self.program.fields[taken.field as usize].slot as usize] = true;
+        }
+        self.program.taken = order;
+    }
+
+    /// Forgets the fields of the parser that nothing asks about.
+    fn forget_unused(&mut self) {
+        let used = |slot: &SlotId| self.used[*slot as usize];
+        self.program.known.iter_mut().for_each(|slot| *slot = slot.filter(used));
+        self.program.named.retain(|_, slot| self.used[*slot as usize]);
+        let lengths = self.program.named.keys().map(|name| 1 << name.len().min(63));
+        self.program.name_lengths = lengths.fold(0, |all: u64, one: u64| all | one);
     }
 
     fn objects(&mut self, spec: &Spec) -> Result<(), BuildError> {
@@ -292,21 +337,21 @@ impl Builder {
             ExtractSpec::Regex { pattern, groups } => {
                 let regex = self.regex(pattern)?;
                 let info = self.program.regexes[regex as usize].group_info().clone();
-                let group = |name: &str| Some((info.to_index(PatternID::ZERO, name)?, self.field(name)?));
+                let mut group = |name: &str| Some((info.to_index(PatternID::ZERO, name)?, self.field(name)?));
                 Extractor::Regex { regex, groups: groups.iter().filter_map(|name| group(name)).collect() }
             }
             ExtractSpec::Delimited { separator, fields } => {
-                let field = |name: &Option<Box<str>>| name.as_ref().and_then(|name| self.field(name));
+                let mut field = |name: &Option<Box<str>>| name.as_ref().and_then(|name| self.field(name));
                 Extractor::Delimited {
                     separator: separator.clone(),
-                    fields: fields.iter().map(field).collect(),
+                    fields: fields.iter().map(&mut field).collect(),
                 }
             }
             ExtractSpec::Json(paths) => {
                 let bytes = |path: &Vec<Box<str>>| path.iter().map(|name| name.as_bytes().into()).collect();
-                let path =
+                let mut path =
                     |(path, field): &(Vec<Box<str>>, Box<str>)| Some((bytes(path), self.field(field)?));
-                Extractor::Json(paths.iter().filter_map(path).collect())
+                Extractor::Json(paths.iter().filter_map(&mut path).collect())
             }
             ExtractSpec::Format { pieces, field } => {
                 let pieces = pieces.iter().map(|piece| match piece {
@@ -526,6 +571,22 @@ impl Builder {
             let long = slot.subject == Subject::Text;
             slot.matcher = Matcher::new(asked, long);
         }
+        let bits_of = |key: Key, values: &[&str]| -> Vec<Box<[Bit]>> {
+            let Some(slot) = self.slots.get(&Subject::Key(key)) else { return Vec::new() };
+            let matcher = &self.program.slots[*slot as usize].matcher;
+            let bits = |value: &&str| {
+                let mut bits = Vec::new();
+                matcher.present(&mut |bit| bits.push(bit));
+                matcher.text(value.as_bytes(), &mut Vec::new(), &mut |bit| bits.push(bit));
+                bits.sort_unstable();
+                bits.dedup();
+                bits.into_boxed_slice()
+            };
+            values.iter().map(bits).collect()
+        };
+        let kinds: Vec<&str> = self.program.kinds.iter().map(|kind| &**kind).collect();
+        self.program.by_kind = bits_of(Key::Kind, &kinds);
+        self.program.by_severity = bits_of(Key::Severity, &Severity::ALL.map(Severity::name));
         for need in &mut self.program.text_need {
             need.guards.sort_unstable();
             need.guards.dedup();

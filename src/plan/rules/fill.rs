@@ -2,9 +2,9 @@
 
 use super::convert::{Number, Type};
 use super::extract::{self, Extractor, Found, Piece, Source};
-use super::program::{Step, Take};
+use super::program::{SlotId, Step, Take};
 use super::run::Run;
-use super::scratch::WORKED_OUT;
+use super::scratch::{Colours, WORKED_OUT};
 use super::value::{address_in, each_item, item, made, number_of, pri_severity, text_of};
 use crate::event::{Field, Name, Severity, Span, Value};
 
@@ -12,7 +12,8 @@ impl Run<'_, '_> {
     /// Gives the fields that the parser found their slots.
     pub(super) fn load_fields(&mut self) {
         let program = self.program;
-        for field in self.subjects.fields.iter() {
+        for place in 0..self.subjects.fields.len() {
+            let field = self.subjects.fields[place];
             let slot = match field.name {
                 Name::Known(id) => program.known.get(id.0 as usize).copied().flatten(),
                 Name::Text(name) if program.name_lengths >> name.len().min(63) & 1 == 0 => None,
@@ -32,10 +33,18 @@ impl Run<'_, '_> {
                 }
             };
             match fits {
-                true => self.scratch.values[slot as usize] = Some(field.value),
+                true => self.fill(slot, field.value, 0),
                 false => self.scratch.matched.unconverted += 1,
             }
         }
+    }
+
+    fn fill(&mut self, slot: SlotId, value: Value, writer: u32) {
+        if self.scratch.values[slot as usize].is_none() {
+            self.scratch.filled.push(slot);
+        }
+        self.scratch.values[slot as usize] = Some(value);
+        self.scratch.writers[slot as usize] = writer;
     }
 
     pub(super) fn extract(&mut self) {
@@ -57,10 +66,11 @@ impl Run<'_, '_> {
     fn extract_with(&mut self, extractor: &Extractor) {
         let mut found = core::mem::take(&mut self.scratch.found);
         found.clear();
-        let span = match self.scratch.plain.is_empty() {
-            true => self.subjects.event.message,
+        self.strip_colours();
+        let span = match self.scratch.colours {
+            Colours::Unknown | Colours::None => self.subjects.event.message,
             // What was made without colours has no place in the batch.
-            false => {
+            Colours::Some => {
                 let start = self.subjects.made.len();
                 self.subjects.made.extend_from_slice(&self.scratch.plain);
                 Span::made(start, self.subjects.made.len())
@@ -180,8 +190,7 @@ impl Run<'_, '_> {
             self.scratch.matched.unconverted += 1;
             return;
         };
-        self.scratch.values[slot] = Some(value);
-        self.scratch.writers[slot] = self.scratch.writing;
+        self.fill(field.slot, value, self.scratch.writing);
         if field.output {
             let name = match field.known {
                 Some(id) => Name::Known(id),
@@ -272,6 +281,7 @@ impl Run<'_, '_> {
     }
 
     fn step(&mut self, step: &Step) -> Option<Span> {
+        self.strip_colours();
         match step {
             Step::Map { from, values } => {
                 let mut key = core::mem::take(&mut self.scratch.lower);

@@ -88,6 +88,11 @@ impl Matcher {
         }
     }
 
+    /// Whether nothing is asked.
+    pub fn is_empty(&self) -> bool {
+        self.present.is_none() && self.numbers.is_empty() && !self.wants_text()
+    }
+
     /// Whether a text is asked for at all.
     pub fn wants_text(&self) -> bool {
         self.parts.is_some() || !self.exact.is_empty() || !self.few.is_empty() || !self.networks.is_empty()

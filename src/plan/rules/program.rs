@@ -163,8 +163,12 @@ pub struct Program {
     pub(super) builtin_at: u32,
     pub(super) slots: Vec<Slot>,
     pub(super) text: Option<SlotId>,
-    /// Keys that are asked about before anything else, and the rest.
-    pub(super) keys: Vec<(Key, SlotId)>,
+    /// Keys that are asked about and known before any object has run.
+    pub(super) keys_first: Vec<(Key, SlotId)>,
+    /// The bits that are true of each kind, by `KindId`.
+    pub(super) by_kind: Vec<Box<[Bit]>>,
+    /// The bits that are true of each severity, when it is known for good.
+    pub(super) by_severity: Vec<Box<[Bit]>>,
     pub(super) labels: Vec<(Box<str>, SlotId)>,
     /// Whether some rule asks about labels, computer or peer.
     pub(super) asks_around: bool,

@@ -10,8 +10,9 @@ use regex_automata::util::captures::Captures;
 
 use super::cond::{How, Key, Subject, glob};
 use super::convert::Number;
+use super::matcher::Bit;
 use super::program::{LazyOp, Node, Phase, Program, Purpose, SlotId};
-use super::scratch::RulesScratch;
+use super::scratch::{Colours, RulesScratch};
 use super::value::{each_item, each_of_key, label, number_of, text_of, without_colours};
 use crate::batch;
 use crate::event::{Event, Field, KindId, Texts};
@@ -48,9 +49,12 @@ pub struct Subjects<'a> {
 pub fn run(program: &Arc<Program>, subjects: &mut Subjects, scratch: &mut RulesScratch) {
     scratch.fit(program);
     scratch.truth.begin();
-    scratch.values.fill(None);
-    scratch.writers.fill(0);
+    for slot in scratch.filled.drain(..) {
+        scratch.values[slot as usize] = None;
+        scratch.writers[slot as usize] = 0;
+    }
     scratch.writing = 0;
+    scratch.colours = Colours::Unknown;
     scratch.text_done = false;
     scratch.objects.clear();
     let matched = &mut scratch.matched;
@@ -109,9 +113,8 @@ pub(super) struct Run<'r, 'a> {
 
 impl Run<'_, '_> {
     fn all(&mut self) {
-        self.strip_colours();
         let program = self.program;
-        for (key, slot) in program.keys.iter().filter(|(key, _)| !is_late(*key)) {
+        for (key, slot) in &program.keys_first {
             self.match_key(*key, *slot);
         }
         for (name, slot) in &program.labels {
@@ -121,39 +124,48 @@ impl Run<'_, '_> {
         }
         self.phase(Phase::First);
         self.kind();
-        for (key, slot) in program.keys.iter().filter(|(key, _)| *key == Key::Kind) {
-            self.match_key(*key, *slot);
-        }
+        self.set_all(&program.by_kind, self.subjects.event.kind.0 as usize);
         self.phase(Phase::ByKind);
         self.load_fields();
         self.extract();
         self.take();
-        for slot in 0..program.slots.len() as SlotId {
-            self.match_value(slot);
+        for place in 0..self.scratch.filled.len() {
+            self.match_value(self.scratch.filled[place]);
         }
         self.derive();
-        for (key, slot) in program.keys.iter().filter(|(key, _)| *key == Key::Severity) {
-            self.match_key(*key, *slot);
-        }
+        self.set_all(&program.by_severity, self.subjects.event.severity as usize);
         self.phase(Phase::Last);
         self.close();
     }
 
-    /// Puts the message without colours aside, if it has any.
-    fn strip_colours(&mut self) {
-        let message = text_of(self.subjects, self.subjects.event.message);
-        self.scratch.plain.clear();
-        if memchr::memchr(0x1b, message).is_some() {
-            without_colours(message, &mut self.scratch.plain);
+    /// Sets the bits that a key's value makes true.
+    fn set_all(&mut self, by_value: &[Box<[Bit]>], value: usize) {
+        for bit in by_value.get(value).map_or(&[][..], |bits| bits) {
+            self.scratch.truth.set(self.program, *bit);
         }
     }
 
-    /// The message without colours.
+    /// Puts the message without colours aside, if it has any.
+    pub(super) fn strip_colours(&mut self) {
+        if self.scratch.colours == Colours::Unknown {
+            let message = text_of(self.subjects, self.subjects.event.message);
+            self.scratch.colours = match memchr::memchr(0x1b, message) {
+                None => Colours::None,
+                Some(_) => {
+                    self.scratch.plain.clear();
+                    without_colours(message, &mut self.scratch.plain);
+                    Colours::Some
+                }
+            };
+        }
+    }
+
+    /// The message without colours, which have been looked for.
     pub(super) fn message(&self) -> &[u8] {
-        let message = text_of(self.subjects, self.subjects.event.message);
-        match memchr::memchr(0x1b, message) {
-            None => message,
-            Some(_) => &self.scratch.plain,
+        debug_assert!(self.scratch.colours != Colours::Unknown);
+        match self.scratch.colours {
+            Colours::Some => &self.scratch.plain,
+            _ => text_of(self.subjects, self.subjects.event.message),
         }
     }
 
@@ -162,9 +174,12 @@ impl Run<'_, '_> {
             return;
         }
         let Some(slot) = self.program.text else { return };
-        let message = text_of(self.subjects, self.subjects.event.message);
+        self.strip_colours();
         let plain = core::mem::take(&mut self.scratch.plain);
-        let text = if memchr::memchr(0x1b, message).is_some() { &plain[..] } else { message };
+        let text = match self.scratch.colours {
+            Colours::Some => &plain[..],
+            _ => text_of(self.subjects, self.subjects.event.message),
+        };
         let RulesScratch { truth, lower, .. } = &mut *self.scratch;
         let program = self.program;
         let matcher = &program.slots[slot as usize].matcher;
@@ -208,6 +223,9 @@ impl Run<'_, '_> {
         let program = self.program;
         let slot = &program.slots[slot as usize];
         let matcher = &slot.matcher;
+        if matcher.is_empty() {
+            return;
+        }
         let RulesScratch { truth, lower, .. } = &mut *self.scratch;
         matcher.present(&mut |bit| truth.set(program, bit));
         if matcher.wants_number()
@@ -264,6 +282,7 @@ impl Run<'_, '_> {
         if event == self.scratch.truth.event {
             return known;
         }
+        self.strip_colours();
         let mut holds = false;
         match &lazy.op {
             LazyOp::Regex(regex) => {
@@ -353,9 +372,4 @@ impl Run<'_, '_> {
             matched.categories_json.extend_from_slice(b"\"]");
         }
     }
-}
-
-/// Keys that are known only when objects have run.
-fn is_late(key: Key) -> bool {
-    matches!(key, Key::Kind | Key::Severity)
 }

@@ -7,7 +7,7 @@ use regex_automata::util::captures::Captures;
 
 use super::extract::Found;
 use super::matcher::Bit;
-use super::program::{PHASES, Program, RuleId};
+use super::program::{PHASES, Program, RuleId, SlotId};
 use crate::event::Value;
 
 /// Stands for the writer of a field that no object wrote.
@@ -20,6 +20,8 @@ pub struct RulesScratch {
     pub(super) program: Option<Arc<Program>>,
     pub(super) truth: Truth,
     pub(super) values: Vec<Option<Value>>,
+    /// Slots that have a value or a writer.
+    pub(super) filled: Vec<SlotId>,
     /// By slot: the object that wrote the value, counted from 1; 0 is the parser or none.
     pub(super) writers: Vec<u32>,
     /// The object whose extractors run, counted from 1.
@@ -32,10 +34,21 @@ pub struct RulesScratch {
     pub(super) plain: Vec<u8>,
     pub(super) peer: String,
     pub(super) text_done: bool,
+    pub(super) colours: Colours,
     /// Objects and their rules that match.
     pub(super) objects: Vec<(u32, u32)>,
     pub(super) found: Found,
     pub(super) matched: Matched,
+}
+
+/// Whether the message has colours; looked at when its text is first wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Colours {
+    #[default]
+    Unknown,
+    None,
+    /// `plain` is the message without them.
+    Some,
 }
 
 /// What rules found of one event.
@@ -109,7 +122,8 @@ impl RulesScratch {
         &self.matched
     }
 
-    /// The value of a declared field of the last event, those included that its output does not show.
+    /// The value of a declared field of the last event, those included that its output does not show; of fields that
+    /// nothing asks about only if the program keeps all.
     pub fn value(&self, name: &str) -> Option<Value> {
         let program = self.program.as_deref()?;
         let slot = program.named.get(name.as_bytes())?;

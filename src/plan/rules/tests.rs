@@ -278,8 +278,9 @@ proptest! {
     fn the_program_means_what_the_conditions_say(
         conds in prop::collection::vec(cond(), 1..12),
         events in prop::collection::vec(event(), 1..8),
+        keep_all in any::<bool>(),
     ) {
-        let mut spec = spec();
+        let mut spec = Spec { keep_all, ..spec() };
         spec.categories = conds.iter().enumerate().map(|(i, cond)| (format!("c{i:02}").into(), cond.clone())).collect();
         spec.alerts = conds.iter().map(|cond| ("a".into(), Cond::Not(Box::new(cond.clone())))).collect();
         let program = Arc::new(build(&spec).unwrap());
