@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde_json::{Value as Json, json};
 
-use crate::config::schema::document;
+use crate::config::schema::{document, nearest};
 use crate::config::{Problem, Problems};
 use crate::plan::rules::cond::Cond;
 use crate::plan::rules::{DeriveStep, ExtractSpec, FieldSpec};
@@ -185,7 +185,10 @@ pub fn load_all<S: AsRef<str>>(names: &[S], set: &[(String, String)]) -> Result<
         let others: Vec<Pack> = packs.iter().chain(&known).cloned().collect();
         let read_with = |set: &[(String, String)]| match BUILT_IN.iter().find(|(id, _)| *id == name) {
             Some((id, text)) => read(id, text, set, &others),
-            None => load(std::path::Path::new(name), set, &others),
+            None => load(std::path::Path::new(name), set, &others).map_err(|problems| match meant(name) {
+                Some(hint) => problem(name, &format!("there is no pack `{name}`"), hint),
+                None => problems,
+            }),
         };
         let pack = read_with(&[])?;
         let own = set.iter().filter(|(param, _)| pack.params.contains_key(param)).cloned();
@@ -194,12 +197,33 @@ pub fn load_all<S: AsRef<str>>(names: &[S], set: &[(String, String)]) -> Result<
     }
     let has = |param: &str| packs.iter().any(|pack| pack.params.contains_key(param));
     if let Some((param, _)) = set.iter().find(|(param, _)| !has(param)) {
-        let (file, message) = ("--set".into(), format!("no pack has a param `{param}`"));
-        let mut problems = Problems::default();
-        problems.push(Problem { file, line: 0, column: 0, message, hint: None, snippet: None });
-        return Err(problems);
+        let known = packs.iter().flat_map(|pack| pack.params.keys()).map(String::as_str);
+        let hint = nearest(param, known)
+            .map_or("params stand under `pack.params`".into(), |near| format!("did you mean `{near}`?"));
+        return Err(problem("--set", &format!("no pack has a param `{param}`"), hint));
     }
     Ok(packs)
+}
+
+/// A hint if a name looks like the id of a compiled-in pack and is no file.
+fn meant(name: &str) -> Option<String> {
+    let is_id = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !is_id || std::path::Path::new(name).exists() {
+        return None;
+    }
+    Some(match nearest(name, BUILT_IN.iter().map(|(id, _)| *id)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            format!("compiled in are {}; anything else is a path", BUILT_IN.map(|(id, _)| id).join(" and "))
+        }
+    })
+}
+
+fn problem(file: &str, message: &str, hint: String) -> Problems {
+    let (file, message) = (file.into(), message.into());
+    let mut problems = Problems::default();
+    problems.push(Problem { file, line: 0, column: 0, message, hint: Some(hint), snippet: None });
+    problems
 }
 
 /// Returns the JSON schema (draft 2020-12) of a pack.

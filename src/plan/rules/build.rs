@@ -172,6 +172,8 @@ struct Builder {
     on_text: Vec<bool>,
     /// By slot: whether somebody asks about it or writes it.
     used: Vec<bool>,
+    /// By slot: whether some rule writes it.
+    written: Vec<bool>,
 }
 
 impl Builder {
@@ -188,6 +190,7 @@ impl Builder {
                 labels: Vec::new(),
                 asks_around: false,
                 known: vec![None; spec.known_fields.len()],
+                wants_fields: true,
                 named: Default::default(),
                 name_lengths: 0,
                 fields: Vec::new(),
@@ -196,6 +199,7 @@ impl Builder {
                 derived: Vec::new(),
                 derive_reads_text: false,
                 rules: Vec::new(),
+                any_rule: Default::default(),
                 nodes: Vec::new(),
                 lazies: Vec::new(),
                 regexes: Vec::new(),
@@ -217,6 +221,7 @@ impl Builder {
             costs: Vec::new(),
             on_text: Vec::new(),
             used: Vec::new(),
+            written: Vec::new(),
         }
     }
 
@@ -251,6 +256,7 @@ impl Builder {
         self.slots.insert(subject.clone(), slot);
         self.asked.push(Asked::default());
         self.used.push(false);
+        self.written.push(false);
         let matcher = Matcher::new(Asked::default(), false);
         self.program.slots.push(Slot { subject: subject.clone(), ty, matcher });
         slot
@@ -272,7 +278,8 @@ impl Builder {
     /// A field that rules write.
     fn field(&mut self, name: &str) -> Option<u32> {
         let index = self.program.fields.iter().position(|field| *field.name == *name)?;
-        self.used[self.program.fields[index].slot as usize] = true;
+        let slot = self.program.fields[index].slot as usize;
+        (self.used[slot], self.written[slot]) = (true, true);
         Some(index as u32)
     }
 
@@ -283,6 +290,13 @@ impl Builder {
         for (index, field) in spec.fields.iter().enumerate().rev() {
             let Some((take, from)) = &field.take else { continue };
             let own = &self.program.fields[index];
+            // Where both are the parser's, it takes the one from the other itself.
+            let source = self.program.fields.iter().find(|field| *field.name == **from);
+            let parsed = own.known.is_some()
+                && source.is_some_and(|source| source.known.is_some() && !self.written[source.slot as usize]);
+            if parsed && !spec.keep_all {
+                continue;
+            }
             if spec.keep_all || own.output || self.used[own.slot as usize] {
                 let from = self.slot(&Subject::Field(from.clone()));
                 order.push(Taken { field: index as u32, from, take: *take });
@@ -300,6 +314,7 @@ impl Builder {
         let used = |slot: &SlotId| self.used[*slot as usize];
         self.program.known.iter_mut().for_each(|slot| *slot = slot.filter(used));
         self.program.named.retain(|_, slot| self.used[*slot as usize]);
+        self.program.wants_fields = !self.program.named.is_empty();
         let lengths = self.program.named.keys().map(|name| 1 << name.len().min(63));
         self.program.name_lengths = lengths.fold(0, |all: u64, one: u64| all | one);
     }
@@ -330,6 +345,8 @@ impl Builder {
                 for (index, field) in spec.fields.iter().enumerate().filter(|(_, field)| emitted(&field.name))
                 {
                     keys.entry(field.key.as_bytes().into()).or_default().push(index as u32);
+                    let slot = self.program.fields[index].slot as usize;
+                    (self.used[slot], self.written[slot]) = (true, true);
                 }
                 let (separator, between) = (separator.clone(), between.clone());
                 Extractor::Kv(Kv { separator, between, quote: *quote, keys })
@@ -415,6 +432,7 @@ impl Builder {
                 None => need.always = true,
             }
         }
+        self.program.any_rule[phase as usize] = true;
         self.program.rules.push(Rule { root, phase, purpose });
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::convert::{Number, Type};
 use super::extract::{self, Extractor, Found, Piece, Source};
 use super::program::{SlotId, Step, Take};
 use super::run::Run;
-use super::scratch::{Colours, WORKED_OUT};
+use super::scratch::Colours;
 use super::value::{address_in, each_item, item, made, number_of, pri_severity, text_of};
 use crate::event::{Field, Name, Severity, Span, Value};
 
@@ -58,7 +58,6 @@ impl Run<'_, '_> {
                 self.extract_with(extractor);
             }
         }
-        self.scratch.writing = WORKED_OUT;
         self.scratch.matched.objects.extend_from_slice(&objects);
         self.scratch.objects = objects;
     }

@@ -174,6 +174,8 @@ pub struct Program {
     pub(super) asks_around: bool,
     /// By `FieldId`.
     pub(super) known: Vec<Option<SlotId>>,
+    /// Whether the parser's fields are of any interest.
+    pub(super) wants_fields: bool,
     pub(super) named: foldhash::HashMap<Box<[u8]>, SlotId>,
     /// Bit `len` is set if some name in `named` is that long.
     pub(super) name_lengths: u64,
@@ -183,6 +185,8 @@ pub struct Program {
     pub(super) derived: Vec<Derived>,
     pub(super) derive_reads_text: bool,
     pub(super) rules: Vec<Rule>,
+    /// By phase: whether there is a rule.
+    pub(super) any_rule: [bool; PHASES],
     pub(super) nodes: Vec<Node>,
     pub(super) lazies: Vec<Lazy>,
     pub(super) regexes: Vec<Regex>,

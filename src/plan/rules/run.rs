@@ -12,7 +12,7 @@ use super::cond::{How, Key, Subject, glob};
 use super::convert::Number;
 use super::matcher::Bit;
 use super::program::{LazyOp, Node, Phase, Program, Purpose, SlotId};
-use super::scratch::{Colours, RulesScratch};
+use super::scratch::{Colours, RulesScratch, WORKED_OUT};
 use super::value::{each_item, each_of_key, label, number_of, text_of, without_colours};
 use crate::batch;
 use crate::event::{Event, Field, KindId, Texts};
@@ -122,12 +122,21 @@ impl Run<'_, '_> {
                 self.match_text(*slot, value.as_bytes());
             }
         }
-        self.phase(Phase::First);
-        self.kind();
+        if program.any_rule[Phase::First as usize] {
+            self.phase(Phase::First);
+            self.kind();
+        }
         self.set_all(&program.by_kind, self.subjects.event.kind.0 as usize);
-        self.phase(Phase::ByKind);
-        self.load_fields();
-        self.extract();
+        if program.any_rule[Phase::ByKind as usize] {
+            self.phase(Phase::ByKind);
+        }
+        if program.wants_fields {
+            self.load_fields();
+        }
+        if !self.scratch.objects.is_empty() {
+            self.extract();
+        }
+        self.scratch.writing = WORKED_OUT;
         self.take();
         for place in 0..self.scratch.filled.len() {
             self.match_value(self.scratch.filled[place]);
