@@ -201,3 +201,28 @@ fn subject(subject: &Subject) -> String {
         Subject::Field(name) => name.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::pack::{built_in, explain};
+
+    #[test]
+    fn explain_shows_each_test() {
+        let packs = [built_in("heroku").unwrap()];
+        let line = b"<190>1 2026-01-01T00:00:00Z d.x app web.1 - - job failed";
+        let text = explain::explain(&packs, line, 0, Some("auth_failure")).unwrap();
+        for part in [
+            "kind         app\n",
+            "categories   heroku.category.application\n",
+            "heroku.alert.auth_failure: does not match\n",
+            "      true  kind is `app` or `postgres_log`\n",
+            "      false status = 401   (absent)\n",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        let json = br#"<190>1 2026-01-01T00:00:00Z d.x app web.1 - - {"status":"abc"}"#;
+        let text = explain::explain(&packs, json, 0, Some("heroku.alert.auth_failure")).unwrap();
+        assert!(text.contains("false status = 401   (counts as absent: `abc` does not convert)"), "{text}");
+        assert!(explain::explain(&packs, line, 0, Some("x")).unwrap().contains("is called `x`"));
+    }
+}

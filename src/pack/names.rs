@@ -15,7 +15,12 @@ pub(super) struct Names {
     /// By name: where it is declared, and its value.
     params: BTreeMap<String, (At, String)>,
     pub used: BTreeSet<String>,
+    /// Items that lists have put in so far.
+    items: usize,
 }
+
+/// Items that all uses of lists may put in together: room for a thousand uses of a list of a thousand.
+const ITEMS_MAX: usize = 1_000_000;
 
 /// A problem and a hint.
 pub(super) type Complaint = (At, String, String);
@@ -111,6 +116,17 @@ impl Names {
                 }
                 if let Some((_, items)) = self.lists.get(name) {
                     self.used.insert(name.to_string());
+                    let before = self.items;
+                    self.items += items.len();
+                    if self.items > ITEMS_MAX {
+                        if before <= ITEMS_MAX {
+                            let message = format!("lists put more than {ITEMS_MAX} values in");
+                            complain.push((node.at, message, "a macro holds a condition once".into()));
+                        }
+                        *text = String::new();
+                        *plain = false;
+                        return;
+                    }
                     let at = node.at;
                     let items =
                         items.iter().map(|item| Node { at, end: node.end, value: item.value.clone() });

@@ -13,7 +13,7 @@ use crate::plan::rules::Program;
 use crate::plan::rules::convert::Type;
 use crate::plan::rules::plain::holds;
 
-const HEAD: &str = "weir: pack/v1\npack: {id: p, version: 1.0.0}\n";
+pub(super) const HEAD: &str = "weir: pack/v1\npack: {id: p, version: 1.0.0}\n";
 const FIELDS: &str = "fields: {n: {type: u16}, user: {type: string}, ip: {type: ip}, flag: {type: bool}, ms: {type: duration_ms}, l: {type: [string]}}\n";
 
 /// Every complaint about a pack, as `line:column: message / hint`.
@@ -280,6 +280,10 @@ fn what_is_too_large_is_refused() {
         macros += &format!("  m{n}: {{a: {{use: m{before}}}, b: {{use: m{before}}}, condition: a and b}}\n");
         chain += &format!("  m{n}: {{use: m{before}}}\n");
     }
+    let mut lists = format!("{HEAD}lists: {{l: [{}]}}\ncategories:\n", "x,".repeat(2000));
+    for n in 0..600 {
+        lists += &format!("  - {{id: c{n}, detect: {{s: {{source: $l}}}}}}\n");
+    }
     chain += "categories: [{id: c, detect: {use: m39}}]\n";
     for (text, says) in [
         (condition(&nested), "the condition is nested deeper than 64 levels"),
@@ -289,6 +293,7 @@ fn what_is_too_large_is_refused() {
             category(&format!("{}x{}", "{not: ".repeat(1000), "}".repeat(1000))),
             "nested deeper than 32 levels",
         ),
+        (lists, "lists put more than 1000000 values in"),
         (macros, "has more than 50000 tests"),
         (chain, "macros within macros, deeper than 32"),
         (
@@ -585,80 +590,6 @@ fn objects_that_write_one_field_are_found_by_a_line() {
     assert_eq!(found.len(), 1);
     assert_eq!((&found[0].objects, found[0].place), (&["a".to_string(), "b".to_string()], (6, 5)));
     assert_eq!(objects("password"), []);
-}
-
-#[test]
-fn a_test_that_needs_windows_is_not_passed() {
-    let text = format!(
-        "{HEAD}alerts:
-  - {{id: a, severity: high, when: {{count: {{over: 1m, gte: 2}}}}, detect: {{s: {{source: app}}}}}}
-  - {{id: b, severity: high, when: each, detect: {{s: {{source: app}}}}}}
-tests:
-  - {{name: windowed, events: [{{line: '<190>1 {{t}} host app web.1 - x'}}], expect: {{alerts: {{a: 1}}}}}}
-  - {{name: nothing, events: [{{line: '<190>1 {{t}} host x web.1 - x'}}], expect: {{alerts: {{a: 0, b: 0}}}}}}
-  - {{name: each, events: [{{repeat: 3, line: '<190>1 {{t}} host app web.1 - x'}}], expect: {{alerts: {{b: 3}}}}}}
-  - {{name: impossible, events: [{{line: '<190>1 {{t}} host x web.1 - x'}}], expect: {{alerts: {{a: 1}}}}}}
-"
-    );
-    let verdicts = trial::run("p", &text, &[], &[]).unwrap();
-    let shown: Vec<(bool, usize, usize)> =
-        verdicts.iter().map(|one| (one.passed(), one.failures.len(), one.not_run.len())).collect();
-    assert_eq!(shown, [(false, 0, 1), (true, 0, 0), (true, 0, 0), (false, 1, 0)]);
-    let text = trial::describe(&verdicts);
-    assert!(text.contains("not run by this version: episodes of alert `a` (1 events match)"), "{text}");
-    assert!(
-        text.ends_with(
-            "4 tests: 2 passed, 1 failed, 0 passed in part, 1 not run: this version evaluates no windows\n"
-        ),
-        "{text}"
-    );
-    let junit = trial::junit("p", &verdicts);
-    assert!(
-        junit.contains("tests=\"4\" failures=\"1\" skipped=\"1\"")
-            && junit.contains("<failure message=\"alert `a` has 0 episodes, not 1"),
-        "{junit}"
-    );
-}
-
-#[test]
-fn a_test_fails_where_it_should() {
-    let text = format!(
-        "{HEAD}categories: [{{id: c, detect: {{s: {{source: app}}}}}}]
-tests:
-  - name: all wrong
-    events: [{{line: '<190>1 {{t}} host app web.1 - x'}}, {{line: '<190>1 {{t}} host app web.1 - y'}}]
-    expect: {{categories: [], events: [{{kind: router, severity: info, message: x, code: 1}}]}}
-"
-    );
-    let verdicts = trial::run("p", &text, &[], &[]).unwrap();
-    let expected = [
-        "event 1 is in [c], not in []",
-        "event 2 is in [c], not in []",
-        "2 events came, 1 are expected",
-        "event 1: `kind` is \"app\", not \"router\"",
-        "event 1: `code` is absent, not 1",
-    ];
-    assert_eq!(verdicts[0].failures, expected);
-}
-
-#[test]
-fn explain_shows_each_test() {
-    let packs = [built_in("heroku").unwrap()];
-    let line = b"<190>1 2026-01-01T00:00:00Z d.x app web.1 - - job failed";
-    let text = explain::explain(&packs, line, 0, Some("auth_failure")).unwrap();
-    for part in [
-        "kind         app\n",
-        "categories   heroku.category.application\n",
-        "heroku.alert.auth_failure: does not match\n",
-        "      true  kind is `app` or `postgres_log`\n",
-        "      false status = 401   (absent)\n",
-    ] {
-        assert!(text.contains(part), "{part} in\n{text}");
-    }
-    let json = br#"<190>1 2026-01-01T00:00:00Z d.x app web.1 - - {"status":"abc"}"#;
-    let text = explain::explain(&packs, json, 0, Some("heroku.alert.auth_failure")).unwrap();
-    assert!(text.contains("false status = 401   (counts as absent: `abc` does not convert)"), "{text}");
-    assert!(explain::explain(&packs, line, 0, Some("x")).unwrap().contains("is called `x`"));
 }
 
 #[test]

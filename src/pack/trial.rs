@@ -446,3 +446,63 @@ fn escaped(text: &str) -> String {
     };
     text.chars().map(one).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::pack::tests::HEAD;
+    use crate::pack::trial;
+
+    #[test]
+    fn a_test_that_needs_windows_is_not_passed() {
+        let text = format!(
+            "{HEAD}alerts:
+  - {{id: a, severity: high, when: {{count: {{over: 1m, gte: 2}}}}, detect: {{s: {{source: app}}}}}}
+  - {{id: b, severity: high, when: each, detect: {{s: {{source: app}}}}}}
+tests:
+  - {{name: windowed, events: [{{line: '<190>1 {{t}} host app web.1 - x'}}], expect: {{alerts: {{a: 1}}}}}}
+  - {{name: nothing, events: [{{line: '<190>1 {{t}} host x web.1 - x'}}], expect: {{alerts: {{a: 0, b: 0}}}}}}
+  - {{name: each, events: [{{repeat: 3, line: '<190>1 {{t}} host app web.1 - x'}}], expect: {{alerts: {{b: 3}}}}}}
+  - {{name: impossible, events: [{{line: '<190>1 {{t}} host x web.1 - x'}}], expect: {{alerts: {{a: 1}}}}}}
+"
+        );
+        let verdicts = trial::run("p", &text, &[], &[]).unwrap();
+        let shown: Vec<(bool, usize, usize)> =
+            verdicts.iter().map(|one| (one.passed(), one.failures.len(), one.not_run.len())).collect();
+        assert_eq!(shown, [(false, 0, 1), (true, 0, 0), (true, 0, 0), (false, 1, 0)]);
+        let text = trial::describe(&verdicts);
+        assert!(text.contains("not run by this version: episodes of alert `a` (1 events match)"), "{text}");
+        assert!(
+            text.ends_with(
+                "4 tests: 2 passed, 1 failed, 0 passed in part, 1 not run: this version evaluates no windows\n"
+            ),
+            "{text}"
+        );
+        let junit = trial::junit("p", &verdicts);
+        assert!(
+            junit.contains("tests=\"4\" failures=\"1\" skipped=\"1\"")
+                && junit.contains("<failure message=\"alert `a` has 0 episodes, not 1"),
+            "{junit}"
+        );
+    }
+
+    #[test]
+    fn a_test_fails_where_it_should() {
+        let text = format!(
+            "{HEAD}categories: [{{id: c, detect: {{s: {{source: app}}}}}}]
+tests:
+  - name: all wrong
+    events: [{{line: '<190>1 {{t}} host app web.1 - x'}}, {{line: '<190>1 {{t}} host app web.1 - y'}}]
+    expect: {{categories: [], events: [{{kind: router, severity: info, message: x, code: 1}}]}}
+"
+        );
+        let verdicts = trial::run("p", &text, &[], &[]).unwrap();
+        let expected = [
+            "event 1 is in [c], not in []",
+            "event 2 is in [c], not in []",
+            "2 events came, 1 are expected",
+            "event 1: `kind` is \"app\", not \"router\"",
+            "event 1: `code` is absent, not 1",
+        ];
+        assert_eq!(verdicts[0].failures, expected);
+    }
+}
