@@ -1,54 +1,165 @@
 //! Processes a fixed number of batches and ends: what `benches/run` counts the instructions of.
 //!
-//! `count CORPUS none|ndjson|eventtracker PASSES [RULES]` prints how many events, bytes in and bytes out one pass has. Two runs
-//! of different lengths differ by whole passes and nothing else, so set-up does not count. It measures nothing itself.
+//! `count CORPUS OUTPUT PASSES [RULES]` prints how many events, bytes in and bytes out one pass has; two runs of different lengths
+//! differ by whole passes and nothing else. OUTPUT is `framing`, which only finds the frames in the stream, or what a
+//! shard writes: `none`, `ndjson` or `eventtracker`. RULES are packs, by id or path, or a number of rules of one literal
+//! each; without, there are none. `count each CORPUS/OUTPUT...` does several, one after the other, and
+//! calls `boundary` before and after the passes that count, so that one run of the counting program is enough for all.
+//! `count stream CORPUS MEGABYTES` writes a corpus to standard output, as a sender would.
+//! `count kinds` lists the hostile kinds, which are corpora too. It measures nothing itself.
 
 mod batches;
 
 use std::hint::black_box;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
+use weir::batch::Batch;
+use weir::frame::{Framer, Framing, Step};
 use weir::limits;
 use weir::plan::Format;
 
+use batches::hostile::HOSTILE;
 use batches::{CORPORA, Work};
 
 /// 2 MB: what is processed lies in the last-level cache, as if another core had just received it.
 const BATCHES: usize = 16;
+/// Of one line over and over, fewer tell as much.
+const BATCHES_HOSTILE: usize = 1;
+
+/// Passes before those that count, by when buffers have grown, and those that count.
+const WARM: u32 = 2;
+const PASSES: u32 = 3;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let (corpus, format, passes, rules) = match args[..] {
-        [corpus, format, passes] => (corpus, format, passes, None),
-        [corpus, format, passes, rules] => (corpus, format, passes, Some(rules)),
+    match args[..] {
+        ["kinds"] => {
+            let names: Vec<String> = HOSTILE.iter().map(|kind| format!("\"{}\"", kind.name)).collect();
+            println!("[{}]", names.join(","));
+            ExitCode::SUCCESS
+        }
+        ["stream", corpus, megabytes] => stream(corpus, megabytes),
+        ["each", ref jobs @ ..] => {
+            for job in jobs {
+                let Some(mut job) = job.split_once('/').and_then(|(corpus, output)| Job::new(corpus, output))
+                else {
+                    return usage();
+                };
+                job.pass(WARM);
+                boundary();
+                let written = job.pass(PASSES);
+                boundary();
+                job.print(written);
+            }
+            ExitCode::SUCCESS
+        }
+        [corpus, output, passes, ref rules @ ..] if rules.len() < 2 => {
+            let (Some(mut job), Ok(passes)) = (Job::new(corpus, output), passes.parse()) else {
+                return usage();
+            };
+            if let ([rules], Some(work)) = (rules, &mut job.work) {
+                work.know(rules);
+            }
+            let written = job.pass(passes);
+            job.print(written);
+            ExitCode::SUCCESS
+        }
         // `cargo bench` runs every target.
         _ => {
             println!("count: nothing to do; instructions are counted by benches/run");
-            return ExitCode::SUCCESS;
+            ExitCode::SUCCESS
         }
-    };
-    let corpus = CORPORA.iter().find(|known| known.name == corpus);
-    let format = match format {
-        "none" => Some(None),
-        "ndjson" => Some(Some(Format::Ndjson)),
-        "eventtracker" => Some(Some(Format::EventTracker)),
-        _ => None,
-    };
-    let (Some(corpus), Some(format), Ok(passes)) = (corpus, format, passes.parse::<u32>()) else {
-        eprintln!("usage: count CORPUS none|ndjson|eventtracker PASSES [PACK,...|NUMBER OF RULES]");
-        return ExitCode::from(2);
-    };
-    let mut batches = corpus.batches(BATCHES, limits::BATCH_FRAMES);
-    let mut work = rules.map_or_else(|| Work::new(format), |rules| Work::with_rules(format, rules));
-    let mut written = 0;
-    for _ in 0..passes {
-        written = batches.iter_mut().map(|batch| work.process(black_box(batch))).sum();
     }
-    println!(
-        "{{\"events\":{},\"bytes\":{},\"written\":{written}}}",
-        batches::events(&batches),
-        batches::bytes(&batches)
+}
+
+fn usage() -> ExitCode {
+    eprintln!(
+        "usage: count CORPUS framing|none|ndjson|eventtracker PASSES [PACK,...|NUMBER], count each CORPUS/OUTPUT..., count kinds"
     );
+    ExitCode::from(2)
+}
+
+/// Writes about so many MB of a corpus, whole batches.
+fn stream(corpus: &str, megabytes: &str) -> ExitCode {
+    let corpus = CORPORA.iter().find(|known| known.name == corpus);
+    let (Some(corpus), Ok(megabytes)) = (corpus, megabytes.parse::<u64>()) else { return usage() };
+    let (mut out, mut written) = (io::stdout().lock(), 0);
+    for batch in corpus.endless(limits::BATCH_FRAMES) {
+        out.write_all(batch.bytes()).expect("standard output takes it");
+        written += batch.bytes().len() as u64;
+        if written >= megabytes * 1_000_000 {
+            break;
+        }
+    }
     ExitCode::SUCCESS
+}
+
+/// The counting program writes down and forgets what it has counted when this is called.
+#[inline(never)]
+fn boundary() {
+    black_box(());
+}
+
+/// Batches, and what is done with them.
+struct Job {
+    batches: Vec<Batch>,
+    /// Absent: frames are found and that is all.
+    work: Option<Work>,
+}
+
+impl Job {
+    fn new(corpus: &str, output: &str) -> Option<Job> {
+        let usual = CORPORA.iter().find(|known| known.name == corpus);
+        let hostile = HOSTILE.iter().find(|known| known.name == corpus);
+        let batches = match (usual, hostile) {
+            (Some(corpus), _) => corpus.batches(BATCHES, limits::BATCH_FRAMES),
+            (None, kind) => kind?.batches(BATCHES_HOSTILE),
+        };
+        let work = match output {
+            "framing" => None,
+            "none" => Some(Work::new(None)),
+            "ndjson" => Some(Work::new(Some(Format::Ndjson))),
+            "eventtracker" => Some(Work::new(Some(Format::EventTracker))),
+            _ => return None,
+        };
+        Some(Job { batches, work })
+    }
+
+    /// Returns the bytes that one pass wrote.
+    fn pass(&mut self, passes: u32) -> usize {
+        let Some(work) = &mut self.work else {
+            frame(&self.batches, passes);
+            return 0;
+        };
+        let mut written = 0;
+        for _ in 0..passes {
+            written = self.batches.iter_mut().map(|batch| work.process(black_box(batch))).sum();
+        }
+        written
+    }
+
+    fn print(&self, written: usize) {
+        let (events, bytes) = (batches::events(&self.batches), batches::bytes(&self.batches));
+        println!("{{\"events\":{events},\"bytes\":{bytes},\"written\":{written}}}");
+    }
+}
+
+/// Finds the frames in the bytes of every batch, as a receiver does.
+fn frame(batches: &[Batch], passes: u32) {
+    let mut frames = Vec::with_capacity(limits::BATCH_FRAMES);
+    for _ in 0..passes {
+        for batch in batches {
+            frames.clear();
+            let bytes = black_box(batch.bytes());
+            let mut framer = Framer::new(Framing::Octet, limits::FRAME_BYTES);
+            let mut at = 0;
+            while let Step::Frame { start, end, next, .. } = framer.step(bytes, at) {
+                frames.push((start, end));
+                at = next;
+            }
+            assert_eq!(frames.len(), batch.frames.len());
+        }
+    }
 }

@@ -19,6 +19,11 @@ def said(*command):
         return ""
 
 
+def toolchain():
+    """What instruction counts depend on beyond the source."""
+    return f"{said('rustc', '-V')}, {said('valgrind', '--version')}"
+
+
 def model():
     for line in open("/proc/cpuinfo"):
         if line.startswith("model name"):

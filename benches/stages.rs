@@ -7,19 +7,20 @@
 mod batches;
 
 use std::hint::black_box;
+use std::rc::Rc;
 use std::time::Duration;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput};
 use jiff::tz::TimeZone;
 use weir::batch::{Batch, Run};
-use weir::encode::{self, Written};
+use weir::encode::{self, Alike, Written};
 use weir::event::{Event, Field, Texts};
 use weir::frame::{Framer, Framing, Step};
 use weir::limits;
-use weir::parse::{self, Scratch, syslog};
+use weir::parse::{self, Scratch, syslog, time};
 use weir::plan::{Format, Plan};
-use weir::simd::Portable;
+use weir::simd::{self, Level, Portable, Task, Vector};
 
 use batches::{CORPORA, Work};
 
@@ -124,7 +125,8 @@ struct Parsed<'a> {
     event: Event,
     fields: Vec<Field>,
     made: Vec<u8>,
-    id: Vec<u8>,
+    alike: Rc<Alike>,
+    last: u64,
 }
 
 fn parsed<'a>(plan: &Plan, batches: &'a [Batch]) -> Vec<Parsed<'a>> {
@@ -132,12 +134,16 @@ fn parsed<'a>(plan: &Plan, batches: &'a [Batch]) -> Vec<Parsed<'a>> {
     let mut all = Vec::new();
     for batch in batches {
         for run in &batch.runs {
+            let mut alike = Alike::default();
+            alike.turn_to_run(Portable, plan, batch, run);
+            alike.turn_to_drain(Portable, plan, run, None);
+            let alike = Rc::new(alike);
             for (place, &frame) in batch.frames_of(run).iter().enumerate() {
                 let event = parse::event(plan, batch, run, frame, &mut scratch);
-                let (fields, made) = (scratch.fields.clone(), scratch.made.clone());
-                let mut id = Vec::new();
-                encode::id(plan, batch, run, run.first + place as u32, &mut id);
-                all.push(Parsed { batch, run, event, fields, made, id });
+                let (fields, mut made) = (scratch.fields.clone(), scratch.made.clone());
+                made.extend_from_slice(&[0; limits::SLACK_BYTES]);
+                let last = encode::last_number(batch, run, run.first + place as u32);
+                all.push(Parsed { batch, run, event, fields, made, alike: alike.clone(), last });
             }
         }
     }
@@ -148,8 +154,9 @@ fn encoding(group: &mut Group, batches: &[Batch]) {
     let plan = batches::plan(None);
     let parsed = parsed(&plan, batches);
     let mut out = Vec::with_capacity(2 * Batch::capacity_for(limits::FRAME_BYTES));
-    let mut bench = |name: &str, write: fn(&Written, &mut Vec<u8>)| {
+    let mut bench = |name: &str, format: Format| {
         group.bench_function(name, |b| {
+            let (mut time, mut received) = (time::Writer::default(), time::Writer::default());
             b.iter(|| {
                 let mut number = 0;
                 for one in &parsed {
@@ -157,7 +164,7 @@ fn encoding(group: &mut Group, batches: &[Batch]) {
                     if one.batch.number != number {
                         (number, _) = (one.batch.number, black_box(&mut out).clear());
                     }
-                    let texts = Texts { batch: one.batch.bytes(), made: &one.made };
+                    let texts = Texts { batch: one.batch.padded(), made: &one.made };
                     let written = Written {
                         plan: &plan,
                         run: one.run,
@@ -165,17 +172,39 @@ fn encoding(group: &mut Group, batches: &[Batch]) {
                         texts,
                         fields: &one.fields,
                         drain: None,
-                        id: &one.id,
-                        received: parse::time::write(one.event.received_us),
+                        alike: &one.alike,
+                        last: one.last,
+                        time: time.write(one.event.time_us),
+                        received: received.write(one.event.received_us),
                         categories: b"",
                     };
-                    write(black_box(&written), &mut out);
+                    let writing = Writing { format, written: black_box(&written), out: &mut out };
+                    simd::dispatch(Level::best(), writing);
                 }
             });
         });
     };
-    bench("encode-ndjson", |event, out| encode::json::write(Portable, event, out));
-    bench("encode-eventtracker", encode::eventtracker::write);
+    bench("encode-ndjson", Format::Ndjson);
+    bench("encode-eventtracker", Format::EventTracker);
+}
+
+/// The writing of one event, with the vectors that a shard would use.
+struct Writing<'a> {
+    format: Format,
+    written: &'a Written<'a>,
+    out: &'a mut Vec<u8>,
+}
+
+impl Task for Writing<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, vector: V) {
+        match self.format {
+            Format::Ndjson => encode::json::write(vector, self.written, self.out),
+            Format::EventTracker => encode::eventtracker::write(vector, self.written, self.out),
+        }
+    }
 }
 
 fn whole(group: &mut Group, batches: &mut [Batch]) {

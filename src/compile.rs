@@ -12,11 +12,17 @@ use crate::parse::heroku;
 use crate::plan::device::DeviceRules;
 use crate::plan::rules::Program;
 use crate::plan::{Drain, Format, Listener, Output, Plan, Received};
+use crate::simd::Level;
 
 /// Receivers and shards, that many of each.
 pub fn threads(pipeline: &Pipeline) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     pipeline.threads.map_or_else(cores, usize::from)
+}
+
+/// The instructions that shards use.
+pub fn vectors(pipeline: &Pipeline) -> Level {
+    if pipeline.vectors { Level::best() } else { Level::Portable }
 }
 
 /// Bytes that a batch has to hold so that every listener's largest frame fits.

@@ -4,6 +4,8 @@
 //! string, a joined name), into the shard's arena, which lives as long as the event is looked at.
 //! What a field means is CONTRACT.md's business; this file only says how it is held.
 
+use core::ops::Range;
+
 /// A piece of text: bytes of the batch, or of the shard's arena if made.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Span {
@@ -71,6 +73,13 @@ impl<'a> Texts<'a> {
         let whole = if span.is_made() { self.made } else { self.batch };
         &whole[span.start()..span.end()]
     }
+
+    /// The place that a span points into, and the part of it that it is: for those who may read on behind its end.
+    #[inline(always)]
+    pub fn around(&self, span: Span) -> (&'a [u8], Range<usize>) {
+        // By index: which of the two it is cannot be foretold, and to choose by it costs more.
+        ([self.batch, self.made][span.is_made() as usize], span.start()..span.end())
+    }
 }
 
 /// Index into the plan's table of kinds (`parse::heroku::KINDS`).
@@ -133,13 +142,17 @@ impl Severity {
         Severity::Debug,
     ];
 
+    /// How each is written, in the same order.
+    pub const NAMES: [&str; 8] =
+        ["emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"];
+
     /// The severity in a PRI's three low bits.
     pub fn of_pri(pri: u8) -> Severity {
         Severity::ALL[(pri & 7) as usize]
     }
 
     pub fn name(self) -> &'static str {
-        ["emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"][self as usize]
+        Severity::NAMES[self as usize]
     }
 }
 

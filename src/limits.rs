@@ -4,8 +4,10 @@
 
 /// A batch: large enough that one lock, one queue and one write a batch cost nothing an event, small enough to stay in L2.
 pub const BATCH_BYTES: usize = 128 * 1024;
-/// Bytes behind a batch's own that may be read with them: what is looked at together, and one block more.
-pub const SLACK_BYTES: usize = 128;
+/// Bytes behind a batch's own that may be read with them: as many as are looked at of one frame.
+pub const SLACK_BYTES: usize = 1152;
+/// The same behind the made text of an event that is written.
+pub const MADE_SLACK_BYTES: usize = 64;
 /// Frames a batch: bounds its index when frames are tiny.
 pub const BATCH_FRAMES: usize = 4096;
 /// The least free space a receiver reads into; below it the batch is sent on and a fresh one taken.
@@ -18,6 +20,11 @@ pub const PARCEL_BYTES: usize = 128 << 20;
 pub const SPARE_PARCEL_BYTES: usize = 1 << 20;
 /// How long a batch may wait for more while over half the slots are taken.
 pub const BATCH_AGE_MS: u64 = 20;
+/// How long after another a batch leaves at the earliest while it holds little: each wakes a shard, the ledger and every
+/// sink, which costs more than a few events do. Half as long saves half as much; twice as long starves a fast sender.
+pub const BATCH_LINGER_MS: u64 = 1;
+/// A batch of so many bytes does not linger: what each costs is then a small part of what its events cost.
+pub const BATCH_LINGER_BYTES: usize = 32 * 1024;
 /// Logplex cuts lines at 10,000 bytes and frames at 10,240; other senders write longer ones.
 pub const FRAME_BYTES: usize = 64 * 1024;
 /// The longest octet count read: 7 digits, so a frame over `frame_bytes` is skipped exactly up to 9,999,999 bytes.

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use crate::batch::{Admission, Batch, Frame, ListenerId, Number, Run};
-use crate::encode::{self, Written};
+use crate::encode::{self, Alike, Written};
 use crate::event::{Event, Flags, Texts};
 use crate::frame;
 use crate::limits;
 use crate::outcome::{Apart, Outcome, Parcel, Row, Share, Word};
-use crate::parse::{self, Scratch, heroku};
+use crate::parse::{self, Scratch, heroku, time};
 use crate::plan::rules::{self, RulesScratch};
 use crate::plan::{Drain, Format, OnNoMatch, Plan};
 use crate::simd::{self, Level, Task, Vector};
@@ -23,9 +23,9 @@ pub struct Shard {
     vectors: Level,
     scratch: Scratch,
     rules: RulesScratch,
-    id: Vec<u8>,
-    /// The last receive time and how it is written.
-    received: (i64, [u8; 27]),
+    alike: Alike,
+    time: time::Writer,
+    received: time::Writer,
     tally: Box<Tally>,
     /// Receive time of the first batch of the open tally.
     tally_since_us: Option<i64>,
@@ -38,6 +38,7 @@ pub struct Shard {
 struct LastWords {
     drain: Word,
     computer: Word,
+    /// That of the run.
     listener: Word,
 }
 
@@ -101,6 +102,9 @@ impl Shard {
     fn process_with<V: Vector>(&mut self, vector: V, plan: &Plan, batch: &Batch, out: &mut Outcome) {
         begin(plan, batch, out);
         let mut fillings = self.open_parcels(plan, batch.number);
+        let rules = plan.rules.as_ref();
+        self.scratch.fields_read = !fillings.is_empty() || rules.is_some_and(|rules| rules.reads_fields());
+        self.tally.fit(rules.map_or(0, |rules| rules.kinds().len()));
         for run in &batch.runs {
             let frames = match run.admission {
                 Admission::Duplicate => continue,
@@ -109,7 +113,7 @@ impl Shard {
             };
             self.run(vector, plan, batch, run, frames, &mut fillings, out);
         }
-        self.close_parcels(fillings, out);
+        self.close_parcels(fillings, plan, out);
         self.tally.batches += 1;
         let since = *self.tally_since_us.get_or_insert(batch.received_us);
         if batch.received_us - since >= limits::TALLY_MS * 1000 {
@@ -117,27 +121,27 @@ impl Shard {
         }
     }
 
-    fn open_parcels(&mut self, plan: &Plan, number: Number) -> Vec<Option<Filling>> {
+    /// Of the outputs that bytes are made for.
+    fn open_parcels(&mut self, plan: &Plan, number: Number) -> Vec<Filling> {
         let open = |(output, wanted): (usize, &crate::plan::Output)| {
             let format = wanted.format?;
             let mut parcel = self.spare.pop().unwrap_or_default();
             (parcel.number, parcel.output) = (number, output);
             Some(Filling { format, rows: wanted.rows, parcel, last: LastWords::default() })
         };
-        plan.outputs.iter().enumerate().map(open).collect()
+        plan.outputs.iter().enumerate().filter_map(open).collect()
     }
 
-    fn close_parcels(&mut self, fillings: Vec<Option<Filling>>, out: &mut Outcome) {
-        for filling in fillings {
-            let parcel = match filling {
-                Some(filling) if filling.parcel.events > 0 => Some(Arc::new(filling.parcel)),
-                Some(filling) => {
-                    self.recycle(filling.parcel);
-                    None
+    fn close_parcels(&mut self, fillings: Vec<Filling>, plan: &Plan, out: &mut Outcome) {
+        out.parcels.resize(plan.outputs.len(), None);
+        for Filling { parcel, .. } in fillings {
+            match parcel.events {
+                0 => self.recycle(parcel),
+                _ => {
+                    let place = parcel.output;
+                    out.parcels[place] = Some(Arc::new(parcel));
                 }
-                None => None,
-            };
-            out.parcels.push(parcel);
+            }
         }
     }
 
@@ -150,7 +154,7 @@ impl Shard {
         batch: &Batch,
         run: &Run,
         frames: &[Frame],
-        fillings: &mut [Option<Filling>],
+        fillings: &mut [Filling],
         out: &mut Outcome,
     ) {
         let listener = plan.listener(run.origin.listener);
@@ -162,19 +166,34 @@ impl Shard {
             finish_run(run.origin.listener, &share, &apart, out);
             return;
         }
+        let is_written = !fillings.is_empty();
+        if is_written {
+            self.alike.turn_to_run(vector, plan, batch, run);
+            for filling in fillings.iter_mut().filter(|filling| filling.rows) {
+                filling.last.listener =
+                    same_word(&mut filling.parcel.words, filling.last.listener, listener.name.as_bytes());
+            }
+        }
+        let known_lost = match run.admission {
+            Admission::DuplicateButFirst { known } => known,
+            _ => 0,
+        };
         for (place, &frame) in frames.iter().enumerate() {
-            let mut event = parse::event(plan, batch, run, frame, &mut self.scratch);
-            let Scratch { made, fields, .. } = &mut self.scratch;
-            rules::apply(plan, run, batch.bytes(), &mut event, made, fields, &mut self.rules);
-            let texts = Texts { batch: batch.bytes(), made: &self.scratch.made };
-            count_flags(&event, &mut apart);
+            let mut event = parse::event_by(vector, plan, batch, run, frame, &mut self.scratch);
+            if plan.rules.is_some() {
+                event = self.known(plan, batch, run, event);
+            }
+            if is_written && !self.scratch.made.is_empty() {
+                // To be read with made text, as the batch's slack is with its own.
+                self.scratch.made.extend_from_slice(&[0; limits::MADE_SLACK_BYTES]);
+            }
+            let texts = Texts { batch: batch.padded(), made: &self.scratch.made };
+            if !event.flags.is_empty() {
+                count_flags(&event, &mut apart);
+            }
             if self.scratch.no_match {
                 apart.no_match += 1;
             }
-            let known_lost = match run.admission {
-                Admission::DuplicateButFirst { known } => known,
-                _ => 0,
-            };
             apart.lost_upstream +=
                 count(&mut self.tally, run.origin.listener, &event, texts, &self.scratch, known_lost);
             if self.scratch.no_match && listener.on_no_match != OnNoMatch::Accept {
@@ -187,31 +206,49 @@ impl Shard {
                 continue;
             }
             share.passed += 1;
-            if fillings.iter().all(Option::is_none) {
+            if !is_written {
                 continue;
             }
-            if self.received.0 != event.received_us || self.received.1[0] == 0 {
-                self.received = (event.received_us, parse::time::write(event.received_us));
-            }
-            self.id.clear();
-            encode::id(plan, batch, run, run.first + place as u32, &mut self.id);
             let drain = drain_of(plan, texts.get(event.drain));
-            let written = Written {
+            self.alike.turn_to_drain(vector, plan, run, drain);
+            let (time, received) = (self.time.write(event.time_us), self.received.write(event.received_us));
+            let last = encode::last_number(batch, run, run.first + place as u32);
+            // Without rules, what the last ones found is still there.
+            let categories = match plan.rules {
+                Some(_) => &self.rules.matched().categories_json[..],
+                None => b"",
+            };
+            // Made where it is written, so that its parts stay in registers.
+            let written = || Written {
                 plan,
                 run,
                 event: &event,
                 texts,
                 fields: &self.scratch.fields,
                 drain,
-                id: &self.id,
-                received: self.received.1,
-                categories: &self.rules.matched().categories_json,
+                alike: &self.alike,
+                last,
+                time,
+                received,
+                categories,
             };
-            for filling in fillings.iter_mut().flatten() {
-                filling.add(vector, &written, &listener.name);
+            for filling in &mut *fillings {
+                filling.add(vector, &written);
             }
         }
         finish_run(run.origin.listener, &share, &apart, out);
+    }
+
+    /// The event with what the plan's rules know of it; their fields and categories are in the scratch.
+    #[inline(never)]
+    fn known(&mut self, plan: &Plan, batch: &Batch, run: &Run, mut event: Event) -> Event {
+        let by_parser = event.kind;
+        let Scratch { made, fields, .. } = &mut self.scratch;
+        rules::apply(plan, run, batch.bytes(), &mut event, made, fields, &mut self.rules);
+        if event.kind == heroku::ROUTER && by_parser != heroku::ROUTER {
+            self.scratch.told = self.scratch.told_by_fields();
+        }
+        event
     }
 }
 
@@ -264,6 +301,7 @@ fn finish_run(listener: ListenerId, share: &Share, apart: &Apart, out: &mut Outc
     }
 }
 
+#[cold]
 fn count_flags(event: &Event, apart: &mut Apart) {
     apart.truncated += u64::from(event.flags.has(Flags::TRUNCATED));
     apart.bad_time += u64::from(event.flags.has(Flags::BAD_TIME));
@@ -272,6 +310,7 @@ fn count_flags(event: &Event, apart: &mut Apart) {
 }
 
 /// Adds the event to the statistics; returns how many messages it reports lost that were not told before.
+#[inline(always)]
 fn count(
     tally: &mut Tally,
     listener: ListenerId,
@@ -286,8 +325,7 @@ fn count(
     }
     match event.kind {
         heroku::ROUTER => {
-            let code = scratch.text(heroku::CODE, texts.batch).unwrap_or(b"");
-            tally.router(scratch.int(heroku::STATUS).unwrap_or(0), code);
+            tally.router(scratch.told.status, texts.get(scratch.told.code));
             0
         }
         heroku::UPSTREAM_LOSS => {
@@ -299,30 +337,35 @@ fn count(
     }
 }
 
+#[inline(always)]
 fn drain_of<'p>(plan: &'p Plan, token: &[u8]) -> Option<&'p Drain> {
-    if plan.drains.is_empty() || token.is_empty() {
-        return None;
+    match plan.drains.is_empty() || token.is_empty() {
+        true => None,
+        false => plan.drains.get(std::str::from_utf8(token).ok()?),
     }
-    plan.drains.get(std::str::from_utf8(token).ok()?)
 }
 
 impl Filling {
     #[inline(always)]
-    fn add<V: Vector>(&mut self, vector: V, written: &Written, listener: &str) {
+    fn add<'w, V: Vector>(&mut self, vector: V, written: &impl Fn() -> Written<'w>) {
         match self.format {
-            Format::Ndjson => encode::json::write(vector, written, &mut self.parcel.bytes),
-            Format::EventTracker => encode::eventtracker::write(written, &mut self.parcel.bytes),
+            Format::Ndjson => encode::json::write(vector, &written(), &mut self.parcel.bytes),
+            Format::EventTracker => {
+                encode::eventtracker::write(vector, &written(), &mut self.parcel.bytes);
+            }
         }
         self.parcel.events += 1;
         if !self.rows {
             return;
         }
+        let written = written();
         let words = &mut self.parcel.words;
-        let id = push_word(words, written.id);
+        let at = words.len();
+        written.alike.id(vector, written.last, words);
+        let id = Word { at: at as u32, len: (words.len() - at) as u32 };
         self.last.drain = same_word(words, self.last.drain, written.texts.get(written.event.drain));
         self.last.computer =
             same_word(words, self.last.computer, written.computer().unwrap_or("").as_bytes());
-        self.last.listener = same_word(words, self.last.listener, listener.as_bytes());
         self.parcel.rows.push(Row {
             end: self.parcel.bytes.len() as u32,
             id,
@@ -354,7 +397,7 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 /// Appends a frame as a record that `replay --framing records` reads again.
 fn quarantine(received_us: i64, run: &Run, raw: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"received":""#);
-    out.extend_from_slice(&parse::time::write(received_us));
+    out.extend_from_slice(&time::write(received_us));
     out.push(b'"');
     if let Some(peer) = run.origin.peer {
         out.extend_from_slice(format!(r#","peer":"{peer}""#).as_bytes());

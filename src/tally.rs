@@ -37,47 +37,81 @@ fn code_name(index: usize) -> String {
 /// Counts since the last hand-over.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// By listener, then kind and severity.
-    events: Vec<Vec<u64>>,
+    /// By listener, kind and severity.
+    events: Vec<u64>,
+    /// Kinds that it has places for, beside those that the parser knows.
+    more_kinds: usize,
     /// By status class, then code.
     router: Vec<u64>,
     /// Messages reported lost, by code.
     lost: Vec<u64>,
-    drains: foldhash::HashMap<Box<[u8]>, u64>,
+    drains: Drains,
     /// Batches it covers.
     pub batches: u64,
 }
 
-fn add(slots: &mut Vec<u64>, index: usize, n: u64, len: usize) {
-    if slots.len() < len {
-        slots.resize(len, 0);
+/// Adds `n` to a place; places are made in steps of `step`.
+#[inline(always)]
+fn add(places: &mut Vec<u64>, index: usize, n: u64, step: usize) {
+    match places.get_mut(index) {
+        Some(place) => *place += n,
+        None => add_new(places, index, n, step),
     }
-    slots[index] += n;
+}
+
+#[cold]
+fn add_new(places: &mut Vec<u64>, index: usize, n: u64, step: usize) {
+    places.resize((index / step + 1) * step, 0);
+    places[index] += n;
 }
 
 impl Tally {
-    const KINDS_X_SEVERITIES: usize = heroku::KINDS.len() * Severity::ALL.len();
-
-    pub fn event(&mut self, listener: ListenerId, kind: KindId, severity: Severity) {
-        let listener = listener.0 as usize;
-        if self.events.len() <= listener {
-            self.events.resize_with(listener + 1, Vec::new);
+    /// Has places for so many kinds from now on, if it has fewer; an event of any other kind must not be counted.
+    pub fn fit(&mut self, kinds: usize) {
+        if kinds > heroku::KINDS.len() + self.more_kinds {
+            self.widen(kinds - heroku::KINDS.len());
         }
-        let index = kind.0 as usize * Severity::ALL.len() + severity as usize;
-        // Kinds of packs come behind those that the parser knows.
-        add(&mut self.events[listener], index, 1, Self::KINDS_X_SEVERITIES.max(index + 1));
     }
 
-    pub fn drain(&mut self, drain: &[u8]) {
-        match self.drains.get_mut(drain) {
-            Some(count) => *count += 1,
-            None => {
-                self.drains.insert(drain.into(), 1);
-            }
+    #[cold]
+    fn widen(&mut self, more_kinds: usize) {
+        let narrow = core::mem::take(&mut self.events);
+        let (before, after) = (self.kinds_x_severities(), {
+            self.more_kinds = more_kinds;
+            self.kinds_x_severities()
+        });
+        for of_listener in narrow.chunks(before) {
+            self.events.extend_from_slice(of_listener);
+            self.events.resize(self.events.len() + after - of_listener.len(), 0);
         }
+    }
+
+    /// Places that a listener has.
+    #[inline(always)]
+    fn kinds_x_severities(&self) -> usize {
+        (heroku::KINDS.len() + self.more_kinds) * Severity::ALL.len()
+    }
+
+    #[inline(always)]
+    pub fn event(&mut self, listener: ListenerId, kind: KindId, severity: Severity) {
+        self.events_of(listener, kind, severity, 1);
+    }
+
+    #[inline(always)]
+    fn events_of(&mut self, listener: ListenerId, kind: KindId, severity: Severity, n: u64) {
+        let places = self.kinds_x_severities();
+        let kind_and_severity = kind.0 as usize * Severity::ALL.len() + severity as usize;
+        debug_assert!(kind_and_severity < places, "the tally fits the plan");
+        add(&mut self.events, listener.0 as usize * places + kind_and_severity, n, places);
+    }
+
+    #[inline(always)]
+    pub fn drain(&mut self, drain: &[u8]) {
+        self.drains.add(drain, 1);
     }
 
     /// A router line; `status` 0 if it has none.
+    #[inline(always)]
     pub fn router(&mut self, status: u64, code: &[u8]) {
         let class = match status {
             0 => 0,
@@ -94,13 +128,9 @@ impl Tally {
 
     /// Adds `other` to it. `drain_series` bounds the drains told apart; the rest counts under `other`.
     pub fn merge(&mut self, other: &Tally, drain_series: usize) {
-        for (listener, counts) in other.events.iter().enumerate() {
-            if self.events.len() <= listener {
-                self.events.resize_with(listener + 1, Vec::new);
-            }
-            for (index, &n) in counts.iter().enumerate().filter(|(_, n)| **n > 0) {
-                add(&mut self.events[listener], index, n, Self::KINDS_X_SEVERITIES.max(index + 1));
-            }
+        self.fit(heroku::KINDS.len() + other.more_kinds);
+        for (listener, kind, severity, n) in other.events() {
+            self.events_of(listener, kind, severity, n);
         }
         for (index, &n) in other.router.iter().enumerate().filter(|(_, n)| **n > 0) {
             add(&mut self.router, index, n, STATUS_CLASSES.len() * CODES);
@@ -108,21 +138,20 @@ impl Tally {
         for (index, &n) in other.lost.iter().enumerate().filter(|(_, n)| **n > 0) {
             add(&mut self.lost, index, n, CODES);
         }
-        for (drain, n) in &other.drains {
-            let known = self.drains.contains_key(drain) || self.drains.len() < drain_series;
-            let key: &[u8] = if known { drain } else { b"other" };
-            *self.drains.entry(key.into()).or_default() += n;
+        for (drain, n) in other.drains.all() {
+            let known = self.drains.knows(drain) || self.drains.counts.len() < drain_series;
+            self.drains.add(if known { drain } else { b"other" }, n);
         }
         self.batches += other.batches;
     }
 
     /// Non-zero counts of events: listener, kind, severity, count.
     pub fn events(&self) -> impl Iterator<Item = (ListenerId, KindId, Severity, u64)> + '_ {
-        self.events.iter().enumerate().flat_map(|(listener, counts)| {
-            counts.iter().enumerate().filter(|(_, n)| **n > 0).map(move |(index, &n)| {
-                let kind = KindId((index / Severity::ALL.len()) as u8);
-                (ListenerId(listener as u16), kind, Severity::ALL[index % Severity::ALL.len()], n)
-            })
+        let places = self.kinds_x_severities();
+        self.events.iter().enumerate().filter(|(_, n)| **n > 0).map(move |(index, &n)| {
+            let listener = ListenerId((index / places) as u16);
+            let kind = KindId((index % places / Severity::ALL.len()) as u8);
+            (listener, kind, Severity::ALL[index % Severity::ALL.len()], n)
         })
     }
 
@@ -142,9 +171,85 @@ impl Tally {
 
     /// Events by drain, in no order.
     pub fn drains(&self) -> impl Iterator<Item = (&[u8], u64)> + '_ {
-        self.drains.iter().map(|(drain, &n)| (&**drain, n))
+        self.drains.all()
     }
 }
+
+/// Counts by drain: few drains send most events, so where a count lies is mostly known without a look at the map.
+#[derive(Debug)]
+struct Drains {
+    counts: Vec<(Box<[u8]>, u64)>,
+    /// Where in `counts` a drain is.
+    places: foldhash::HashMap<Box<[u8]>, u32>,
+    /// The places of drains met lately, by a piece of their token.
+    lately: [u32; LATELY],
+}
+
+const LATELY: usize = 1 << LATELY_BITS;
+const LATELY_BITS: u32 = 9;
+
+impl Default for Drains {
+    fn default() -> Drains {
+        Drains { counts: Vec::new(), places: Default::default(), lately: [0; LATELY] }
+    }
+}
+
+impl Drains {
+    #[inline(always)]
+    fn add(&mut self, drain: &[u8], n: u64) {
+        let slot = slot(drain);
+        if let Some((known, count)) = self.counts.get_mut(self.lately[slot] as usize)
+            && same(known, drain)
+        {
+            *count += n;
+            return;
+        }
+        self.look_up(drain, n, slot);
+    }
+
+    #[inline(never)]
+    fn look_up(&mut self, drain: &[u8], n: u64, slot: usize) {
+        let place = match self.places.get(drain) {
+            Some(&place) => place,
+            None => {
+                let place = self.counts.len() as u32;
+                self.places.insert(drain.into(), place);
+                self.counts.push((drain.into(), 0));
+                place
+            }
+        };
+        self.counts[place as usize].1 += n;
+        self.lately[slot] = place;
+    }
+
+    fn knows(&self, drain: &[u8]) -> bool {
+        self.places.contains_key(drain)
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&[u8], u64)> + '_ {
+        self.counts.iter().map(|(drain, n)| (&**drain, *n))
+    }
+}
+
+/// A place in `Drains::lately`: of a token, by the first digits behind its `d.`.
+#[inline(always)]
+fn slot(drain: &[u8]) -> usize {
+    let piece =
+        drain.get(2..10).and_then(|piece| piece.first_chunk()).map_or(0, |piece| u64::from_le_bytes(*piece));
+    (piece.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - LATELY_BITS)) as usize
+}
+
+/// Whether two drains are equal; tokens, which have one length, without a call.
+#[inline(always)]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    match (<&[u8; TOKEN]>::try_from(one), <&[u8; TOKEN]>::try_from(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
+}
+
+/// Bytes of `d.` and a UUID.
+const TOKEN: usize = 38;
 
 #[cfg(test)]
 mod tests {
@@ -158,6 +263,31 @@ mod tests {
         for none in ["", "H1", "X12", "H123", "h12"] {
             assert_eq!(code_name(code_index(none.as_bytes())), "", "{none}");
         }
+    }
+
+    #[test]
+    fn kinds_of_packs_have_places_when_the_tally_fits_them() {
+        let known = heroku::KINDS.len();
+        let (mut sum, mut narrow, mut wide) = (Tally::default(), Tally::default(), Tally::default());
+        let seen = |tally: &Tally| tally.events().collect::<Vec<_>>();
+        let (last, of_pack) = (KindId(known as u8 - 1), KindId(known as u8 + 4));
+        for listener in [ListenerId(0), ListenerId(2)] {
+            narrow.event(listener, last, Severity::Info);
+        }
+        wide.fit(known + 5);
+        wide.event(ListenerId(1), of_pack, Severity::Emergency);
+        let (a, b, c) = (
+            (ListenerId(0), last, Severity::Info, 1),
+            (ListenerId(1), of_pack, Severity::Emergency, 1),
+            (ListenerId(2), last, Severity::Info, 1),
+        );
+        sum.merge(&narrow, 1);
+        assert_eq!(seen(&sum), [a, c]);
+        sum.merge(&wide, 1);
+        assert_eq!(seen(&sum), [a, b, c]);
+        narrow.merge(&wide, 1);
+        narrow.fit(known);
+        assert_eq!(seen(&narrow), [a, b, c]);
     }
 
     #[test]

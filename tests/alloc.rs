@@ -71,7 +71,10 @@ fn a_batch_allocates_the_same_for_50_events_as_for_400() {
             for (few, many) in small.iter().zip(&large) {
                 assert!(few.frames.len() == 50 && many.frames.len() > 250, "{}: sizes", corpus.name);
             }
-            let mut work = rules.map_or_else(|| Work::new(format), |rules| Work::with_rules(format, rules));
+            let mut work = Work::new(format);
+            if let Some(rules) = rules {
+                work.know(rules);
+            }
             for _ in 0..2 {
                 allocations(&mut work, &mut large);
                 allocations(&mut work, &mut small);

@@ -519,3 +519,24 @@ with open(sys.argv[2], "wb") as out:
     let expect = "{\"id\":\"a-1\"}\n{\"id\":\"a-2\"}\n{\"id\":\"a-3\"}\n{\"id\":\"a-4\"}\n{\"id\":\"a-1\"}\n";
     assert_eq!(fs::read_to_string(out).unwrap(), expect);
 }
+
+#[test]
+fn scripts_that_measure_can_be_read_and_tell_what_they_have() {
+    if !can_run("scripts_that_measure_can_be_read_and_tell_what_they_have", "python3") {
+        return;
+    }
+    let run = |script: &str, flag: &str| {
+        let script = root().join(script);
+        let output = Command::new("python3").arg(script).arg(flag).output().expect("python3 runs");
+        assert_success("python3", &output);
+        String::from_utf8(output.stdout).expect("text")
+    };
+    for script in ["benches/run", "benches/whole", "benches/kafka"] {
+        assert!(run(script, "--help").contains("--no-record"), "{script}");
+    }
+    let listed = run("loadtest/peers/run", "--list");
+    for peer in ["weir", "rsyslog", "syslog-ng"] {
+        let line = listed.lines().find(|line| line.starts_with(&format!("{peer}: ")));
+        assert!(line.is_some_and(|line| line.ends_with("; J1 J2 J3")), "{peer}: {listed}");
+    }
+}

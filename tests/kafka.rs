@@ -17,10 +17,20 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const DRAINS: usize = 40;
 
 fn open(broker: &Broker, topic: &str, options: &[(&str, &str)]) -> (Box<dyn Sink>, Readings) {
+    open_packed(broker, topic, 1, options)
+}
+
+fn open_packed(
+    broker: &Broker,
+    topic: &str,
+    events_per_message: usize,
+    options: &[(&str, &str)],
+) -> (Box<dyn Sink>, Readings) {
     let options: Vec<String> = options.iter().map(|(key, value)| format!("{key}: {value}")).collect();
     let text = format!(
         "weir: pipeline/v1\nlisteners: [{{name: tcp, kind: tcp, bind: \"127.0.0.1:0\"}}]\nsinks:\n  - {{name: kafka, \
-         kind: kafka, brokers: [\"{}\"], topic: \"{topic}\", key: drain, options: {{{}}}}}\n",
+         kind: kafka, brokers: [\"{}\"], topic: \"{topic}\", key: drain, \
+         events_per_message: {events_per_message}, options: {{{}}}}}\n",
         broker.address(),
         options.join(", ")
     );
@@ -135,7 +145,7 @@ fn check(got: &[Message], want: &BTreeMap<String, Vec<String>>) {
     for message in got {
         let (home, texts) = by_key.entry(&message.key).or_insert((message.partition, Vec::new()));
         assert_eq!(*home, message.partition, "{} has two homes", message.key);
-        texts.push(&message.payload);
+        texts.extend(message.payload.lines());
     }
     assert_eq!(by_key.len(), want.len());
     for (key, (_, texts)) in by_key {
@@ -176,6 +186,23 @@ fn every_event_arrives_once_in_order_though_the_broker_is_paused() {
     let figures = readings.snapshot();
     let figure = |name: &str| figures.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
     assert!(figure("sent_messages").is_some_and(|sent| sent > 0.0), "{figures:?}");
+    sink.close();
+}
+
+#[test]
+fn packed_events_arrive_once_in_order_and_a_message_holds_one_drain() {
+    let Some(broker) = Broker::start("packed_events_arrive_once_in_order_and_a_message_holds_one_drain")
+    else {
+        return;
+    };
+    let (mut sink, _) = open_packed(&broker, "packed.{kind}", 64, &[]);
+    let parcels = load(200, 1000);
+    let run = deliver(&mut *sink, &parcels, |_| {});
+    assert_eq!((run.refused.len(), run.lost), (0, 0));
+    let got = broker.read("packed.app");
+    // Of forty drains in a parcel each has 21 or 28 rows, in runs of seven.
+    assert_eq!(got.len(), 200 * DRAINS);
+    check(&got, &sent(&parcels));
     sink.close();
 }
 

@@ -35,9 +35,10 @@ fn input(events: u64) -> Vec<u8> {
     out
 }
 
-fn replayed(dir: &Path, threads: usize, input: &Path) -> (Vec<u8>, serde_json::Value) {
-    let pipeline = dir.join(format!("{threads}.yaml"));
-    std::fs::write(&pipeline, format!("weir: pipeline/v1\nthreads: {threads}\n")).unwrap();
+fn replayed(dir: &Path, threads: usize, vectors: &str, input: &Path) -> (Vec<u8>, serde_json::Value) {
+    let pipeline = dir.join(format!("{threads}-{vectors}.yaml"));
+    let text = format!("weir: pipeline/v1\nthreads: {threads}\nvectors: {vectors}\n");
+    std::fs::write(&pipeline, text).unwrap();
     let arguments = ["replay", "--pipeline", pipeline.to_str().unwrap(), input.to_str().unwrap()];
     let output = run(&arguments, b"");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -45,17 +46,17 @@ fn replayed(dir: &Path, threads: usize, input: &Path) -> (Vec<u8>, serde_json::V
 }
 
 #[test]
-fn one_shard_or_eight_write_the_same_bytes() {
+fn one_shard_or_eight_with_vectors_or_without_write_the_same_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("input");
     std::fs::write(&file, input(30_000)).unwrap();
-    let (one, books) = replayed(dir.path(), 1, &file);
+    let (one, books) = replayed(dir.path(), 1, "auto", &file);
     assert!(one.len() > 5_000_000 && books["closed"] == true, "{books}");
-    for threads in [2, 8, 8] {
-        let (many, again) = replayed(dir.path(), threads, &file);
+    for (threads, vectors) in [(1, "off"), (2, "off"), (8, "auto"), (8, "auto")] {
+        let (many, again) = replayed(dir.path(), threads, vectors, &file);
         assert_eq!(again["listeners"], books["listeners"], "{threads} shards");
         let differs = one.iter().zip(&many).position(|(a, b)| a != b);
-        assert_eq!((differs, one.len()), (None, many.len()), "{threads} shards");
+        assert_eq!((differs, one.len()), (None, many.len()), "{threads} shards, vectors {vectors}");
     }
 }
 

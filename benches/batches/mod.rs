@@ -6,6 +6,8 @@
 
 #![allow(dead_code, reason = "each target that includes this uses a part of it")]
 
+pub mod hostile;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -61,6 +63,11 @@ const fn corpus(name: &'static str, mix: Mix, form: generator::Form, json: bool)
 impl Corpus {
     /// `count` batches of at most `frames` frames.
     pub fn batches(&self, count: usize, frames: usize) -> Vec<Batch> {
+        self.endless(frames).take(count).collect()
+    }
+
+    /// Batches of at most `frames` frames.
+    pub fn endless(&self, frames: usize) -> impl Iterator<Item = Batch> {
         let load = Load::new(1, self.mix, self.form, START_US, CONNECTIONS, None, POST_BYTES);
         let mut source = Source {
             json: self.json,
@@ -72,12 +79,11 @@ impl Corpus {
             turn: 0,
             posts: 0,
         };
-        let batch = |index: usize| {
+        (1..).map(move |number| {
             let mut batch = source.batch(frames);
-            batch.number = index as u64 + 1;
+            batch.number = number;
             batch
-        };
-        (0..count).map(batch).collect()
+        })
     }
 }
 
@@ -217,22 +223,19 @@ impl Work {
         Work { plan: plan(format), shard: Shard::default(), out: Outcome::default(), now_us: START_US }
     }
 
-    /// The same with packs, by id or path, a final `!` for all their alerts on, or with so many rules of one literal each.
-    pub fn with_rules(format: Option<Format>, rules: &str) -> Work {
-        let packs = match rules.parse::<usize>() {
+    /// Gives the plan packs, by id or path, a final `!` for all their alerts on, or so many rules of one literal each.
+    pub fn know(&mut self, rules: &str) {
+        let mut packs = match rules.parse::<usize>() {
             Ok(n) => vec![literals(n)],
             Err(_) => {
                 let names: Vec<&str> = rules.trim_end_matches('!').split(',').collect();
                 pack::load_all(&names, &[]).expect("packs without problems")
             }
         };
-        let mut packs = packs;
         if rules.ends_with('!') {
             packs.iter_mut().flat_map(|pack| &mut pack.alerts).for_each(|alert| alert.mode = "on".into());
         }
-        let mut work = Work::new(format);
-        work.plan.rules = compile::rules_of(&packs, None).expect("packs that go together");
-        work
+        self.plan.rules = compile::rules_of(&packs, None).expect("packs that go together");
     }
 
     /// Processes a batch; returns the bytes that it wrote.

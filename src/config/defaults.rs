@@ -25,6 +25,7 @@ impl Default for Pipeline {
     fn default() -> Pipeline {
         Pipeline {
             threads: None,
+            vectors: true,
             observe: OBSERVE,
             admin: ADMIN,
             trusted_proxies: Vec::new(),

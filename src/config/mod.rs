@@ -56,6 +56,8 @@ pub const DEFAULT_TEXT: &str = include_str!("../../pipelines/heroku/pipeline.yam
 pub struct Pipeline {
     /// Receivers and shards, that many of each; `None` means one each per core.
     pub threads: Option<NonZeroUsize>,
+    /// Whether the processor's vector instructions are used.
+    pub vectors: bool,
     /// Serves `/metrics`, `/healthz` and `/readyz`.
     pub observe: SocketAddr,
     /// Serves `/books`; always a loopback address.

@@ -40,10 +40,11 @@ impl std::error::Error for NeedsRestart {}
 /// Compares the running pipeline with a new one.
 ///
 /// # Errors
-/// If they differ in what is fixed at the start: threads, slots, the log, the two service addresses.
+/// If they differ in what is fixed at the start: threads, vectors, slots, the log, the two service addresses.
 pub fn difference(old: &Pipeline, new: &Pipeline) -> Result<Difference, NeedsRestart> {
     let fixed = changed(&[
         ("threads", old.threads != new.threads),
+        ("vectors", old.vectors != new.vectors),
         ("observe", old.observe != new.observe),
         ("admin", old.admin != new.admin),
         ("slots", old.slots != new.slots),

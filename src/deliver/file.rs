@@ -7,10 +7,12 @@
 //! not be written rests in its file's queue, so a parcel offered again brings nothing new; the mark stands before the
 //! first queued row; files are finished at row boundaries only.
 //!
-//! Deliberately absent: fsync on each write. A row is safe when `write` returned; files are synced when finished.
+//! Deliberately absent: fsync on each write. A row is safe when `write` returned; files are synced when finished, plain ones by a
+//! thread of their own.
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -122,20 +124,97 @@ impl FileSink {
             let period = period(self.rotate, row.map_or_else(now_us, |row| row.received_us));
             return self.place(parcel.number, period, &parcel.bytes);
         }
-        let mut start = 0;
-        let mut begin = 0;
-        for index in 0..parcel.rows.len() {
-            let row = &parcel.rows[index];
-            let ends = parcel.rows.get(index + 1).is_none_or(|next| !self.alike(parcel, row, next));
-            if ends {
-                self.naming.render(parcel, Some(row), &mut self.path);
-                let period = period(self.rotate, parcel.rows[begin].received_us);
-                self.queue(parcel.number, period, &parcel.bytes[start..row.end as usize]);
-                start = row.end as usize;
-                begin = index + 1;
-            }
+        if self.compress == Compress::None && self.queued_bytes == 0 {
+            return self.scatter(parcel);
+        }
+        for (first, range) in self.runs(parcel) {
+            let row = &parcel.rows[first];
+            self.naming.render(parcel, Some(row), &mut self.path);
+            self.queue(parcel.number, period(self.rotate, row.received_us), &parcel.bytes[range]);
         }
         Ok(())
+    }
+
+    /// Rows in a row that are alike: the first of them, and where all lie.
+    fn runs(&self, parcel: &Parcel) -> Vec<(usize, Range<usize>)> {
+        let (mut runs, mut first, mut start) = (Vec::new(), 0, 0);
+        for (index, row) in parcel.rows.iter().enumerate() {
+            if parcel.rows.get(index + 1).is_none_or(|next| !self.alike(parcel, row, next)) {
+                runs.push((first, start..row.end as usize));
+                (first, start) = (index + 1, row.end as usize);
+            }
+        }
+        runs
+    }
+
+    /// Writes rows of several plain files, those of one file by one call and without copying them. What cannot be
+    /// written is queued.
+    fn scatter(&mut self, parcel: &Parcel) -> io::Result<()> {
+        let mut groups: Vec<(Box<str>, i64, Vec<&[u8]>)> = Vec::new();
+        let mut group_of: HashMap<Box<str>, usize> = HashMap::new();
+        for (first, range) in self.runs(parcel) {
+            let row = &parcel.rows[first];
+            self.naming.render(parcel, Some(row), &mut self.path);
+            let (period, piece) = (period(self.rotate, row.received_us), &parcel.bytes[range]);
+            match group_of.get(self.path.as_str()) {
+                Some(&at) if groups[at].1 == period => groups[at].2.push(piece),
+                _ => {
+                    group_of.insert(self.path.as_str().into(), groups.len());
+                    groups.push((self.path.as_str().into(), period, vec![piece]));
+                }
+            }
+        }
+        let mut result = Ok(());
+        for (path, period, pieces) in groups {
+            let target = self.targets.remove(&path).unwrap_or_default();
+            // Behind a failure nothing more is tried, so that a disk that is full is not asked for each file.
+            let kept = match result.is_ok() && target.queue.is_empty() {
+                true => self.put_pieces(&path, target, period, &pieces),
+                false => {
+                    self.targets.insert(path.clone(), target);
+                    Ok(0)
+                }
+            };
+            let mut kept = kept.unwrap_or_else(|stopped| {
+                result = Err(stopped.error);
+                stopped.kept
+            });
+            self.path.clear();
+            self.path.push_str(&path);
+            for piece in pieces {
+                let skipped = kept.min(piece.len());
+                kept -= skipped;
+                self.queue(parcel.number, period, &piece[skipped..]);
+            }
+        }
+        result
+    }
+
+    /// Writes all pieces, or none where they do not fit into the file as it is. Returns the bytes written.
+    fn put_pieces(
+        &mut self,
+        path: &str,
+        mut target: Target,
+        period: i64,
+        pieces: &[&[u8]],
+    ) -> Result<usize, Stopped> {
+        self.uses += 1;
+        target.used = self.uses;
+        let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let limit = self.rotate.bytes.unwrap_or(u64::MAX);
+        let ready = self.ready(path, &mut target, period);
+        let put = ready.map_err(|error| Stopped { kept: 0, error }).and_then(|()| {
+            let live = target.live.as_mut().expect("made ready");
+            match live.len() + bytes as u64 <= limit {
+                true => live.append(&self.root, pieces).map(|()| bytes),
+                false => Ok(0),
+            }
+        });
+        if put.is_err() {
+            self.root.forget();
+        }
+        self.targets.insert(path.into(), target);
+        put
     }
 
     fn alike(&self, parcel: &Parcel, a: &Row, b: &Row) -> bool {
@@ -259,7 +338,7 @@ impl FileSink {
                 }
                 continue;
             }
-            match live.append(&self.root, bytes) {
+            match live.append(&self.root, &[bytes]) {
                 Ok(()) => kept += end,
                 Err(stopped) => break Err(Stopped { kept: kept + stopped.kept, error: stopped.error }),
             }

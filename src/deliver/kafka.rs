@@ -9,6 +9,7 @@
 mod client;
 mod flights;
 mod largest;
+mod packs;
 
 use std::io;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use self::client::{Report, Reports, Secrets, Verdict};
 use self::flights::{Flights, Next, Ticket};
+use self::packs::{Limits, Packs};
 use super::path::Naming;
 use super::{Kind, OpenError, Opened, Readings, Refusal, Sink, SinkError};
 use crate::batch::Number;
@@ -83,6 +85,8 @@ struct Kafka {
     events_per_message: u32,
     /// Bytes of a batch; a message of more is always alone in its own.
     batch_bytes: u64,
+    /// Bytes that the client takes of one message.
+    message_bytes: u64,
     /// Whether the pipeline's `options` fix it.
     batch_is_fixed: bool,
     stage: Stage,
@@ -91,6 +95,7 @@ struct Kafka {
     trouble: Option<String>,
     /// Scratch.
     topic: String,
+    payload: Vec<u8>,
     reports: Vec<Report>,
 }
 
@@ -103,7 +108,8 @@ impl Kafka {
         readings: Readings,
     ) -> Result<Kafka, String> {
         let config = client::client_config(kafka);
-        let fixed = config.get("batch.size").and_then(|size| size.parse().ok());
+        let bytes = |option: &str| config.get(option).and_then(|size| size.parse().ok());
+        let (fixed, message_bytes) = (bytes("batch.size"), bytes("message.max.bytes"));
         let mut sink = Kafka {
             name: name.to_string(),
             config,
@@ -119,11 +125,13 @@ impl Kafka {
             },
             events_per_message: u32::try_from(kafka.events_per_message).unwrap_or(u32::MAX).max(1),
             batch_bytes: fixed.unwrap_or(client::BATCH_BYTES),
+            message_bytes: message_bytes.unwrap_or(client::BATCH_BYTES),
             batch_is_fixed: fixed.is_some(),
             stage: Stage::Running,
             flights: Flights::default(),
             trouble: None,
             topic: String::new(),
+            payload: Vec::new(),
             reports: Vec::new(),
         };
         sink.begin(false).map_err(|error| client::complaint(&error, &sink.secrets))?;
@@ -226,6 +234,11 @@ impl Kafka {
             verdict => verdict,
         };
         let then = match verdict {
+            // One row may be at fault and not the others.
+            Verdict::Refused(reason) if self.flights.split(ticket) => {
+                self.trouble = Some(format!("a message of several events was refused: {reason}"));
+                return;
+            }
             Verdict::Refused(reason) => return self.flights.refuse(ticket, reason),
             Verdict::TooLarge => Then::Alone(self.flights.last()),
             Verdict::Again | Verdict::Fatal if alone => Then::Alone(self.flights.last()),
@@ -263,15 +276,16 @@ impl Kafka {
             let (first, rows, again) = match self.flights.next(place) {
                 Next::Nothing => return Ok(()),
                 Next::Again { ticket, first, rows } => (first, rows, Some(ticket)),
-                Next::From(first) => (first, self.cut(parcel, first), None),
+                Next::New { first, rows } => (first, rows, None),
             };
-            let row = &parcel.rows[first as usize];
+            let lead = self.gather(parcel, place, first, rows);
+            let row = &parcel.rows[lead as usize];
             if named.is_none_or(|named| !self.naming.same(parcel, &parcel.rows[named as usize], row)) {
                 self.naming.render(parcel, Some(row), &mut self.topic);
             }
-            named = Some(first);
+            named = Some(lead);
             let ticket = again.unwrap_or_else(|| self.flights.next_ticket(place));
-            match self.send_message(parcel, first, rows, ticket) {
+            match self.send_message(parcel, lead, rows, ticket) {
                 Err(RDKafkaErrorCode::QueueFull) => return Err(SinkError::Busy),
                 outcome => {
                     match again {
@@ -280,6 +294,7 @@ impl Kafka {
                     }
                     let Err(code) = outcome else { continue };
                     match client::verdict(code) {
+                        Verdict::TooLarge if self.flights.split(ticket) => {}
                         Verdict::TooLarge => self.flights.refuse(ticket, "too_large"),
                         _ => self.failed(ticket, code),
                     }
@@ -291,18 +306,37 @@ impl Kafka {
         }
     }
 
+    /// Makes the payload of rows that do not stand side by side, and returns the message's first row.
+    fn gather(&mut self, parcel: &Parcel, place: usize, first: u32, rows: u32) -> u32 {
+        self.payload.clear();
+        let mut all = self.flights.rows(place, first, rows);
+        let lead = all.next().expect("a message has a row");
+        if all.next_back().is_some_and(|last| last - lead + 1 > rows) {
+            for row in self.flights.rows(place, first, rows) {
+                self.payload.extend_from_slice(parcel.row_bytes(row as usize));
+            }
+        }
+        lead
+    }
+
+    /// Sends the message of `rows` rows that begins at `lead`, gathered or from the parcel itself. librdkafka copies key
+    /// and payload once: without that they would have to live until their report comes, which safe code cannot promise.
     fn send_message(
         &self,
         parcel: &Parcel,
-        first: u32,
+        lead: u32,
         rows: u32,
         ticket: Ticket,
     ) -> Result<(), RDKafkaErrorCode> {
         let Some(producer) = &self.producer else { return Err(RDKafkaErrorCode::QueueFull) };
-        let row = &parcel.rows[first as usize];
-        let start = if first == 0 { 0 } else { parcel.rows[first as usize - 1].end as usize };
-        let end = parcel.rows[(first + rows) as usize - 1].end as usize;
-        let payload = &parcel.bytes[start..end];
+        let row = &parcel.rows[lead as usize];
+        let payload = match self.payload.as_slice() {
+            [] => {
+                let start = row.end as usize - parcel.row_bytes(lead as usize).len();
+                &parcel.bytes[start..parcel.rows[(lead + rows) as usize - 1].end as usize]
+            }
+            gathered => gathered,
+        };
         let payload = payload.strip_suffix(b"\n").unwrap_or(payload);
         let mut record: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(&self.topic, ticket.0)
             .payload(payload)
@@ -340,20 +374,30 @@ impl Kafka {
         })
     }
 
-    /// How many rows from `first` on go into one message: of one drain, key and topic, and within a batch.
-    fn cut(&self, parcel: &Parcel, first: u32) -> u32 {
-        let from = &parcel.rows[first as usize];
-        let start = from.end as usize - parcel.row_bytes(first as usize).len();
+    /// Which rows of a parcel share a message: of one drain, key and topic, and within a batch. Where a key or the lack
+    /// of one follows from the drain, events of a drain are gathered from the whole parcel: that changes no key's order.
+    fn pack(&self, parcel: &Parcel) -> Option<Packs> {
+        if self.events_per_message == 1 {
+            return None;
+        }
+        let most = self.batch_bytes.min(self.message_bytes).saturating_sub(FRAMING_BYTES);
+        let limits =
+            Limits { rows: self.events_per_message, bytes: usize::try_from(most).unwrap_or(usize::MAX) };
+        let by_kind = self.naming.varies_by_kind();
         let kind_matters = self.headers.contains(&KafkaHeader::Kind);
-        let others = parcel.rows[first as usize + 1..].iter().take(self.events_per_message as usize - 1);
-        let fitting = others.take_while(|row| {
-            (row.end as usize - start) as u64 + FRAMING_BYTES <= self.batch_bytes
-                && parcel.word(row.drain) == parcel.word(from.drain)
-                && self.key(parcel, row) == self.key(parcel, from)
-                && self.naming.same(parcel, row, from)
-                && (!kind_matters || row.kind == from.kind)
-        });
-        1 + fitting.count() as u32
+        let alike = |a: &Row, b: &Row| {
+            (a.drain == b.drain || parcel.word(a.drain) == parcel.word(b.drain))
+                && (self.key == KafkaKey::Drain || self.key(parcel, a) == self.key(parcel, b))
+                && self.naming.same(parcel, a, b)
+                && (!kind_matters || a.kind == b.kind)
+        };
+        let of_drain = matches!(self.key, KafkaKey::Drain | KafkaKey::None) && (by_kind || !kind_matters);
+        Some(match of_drain {
+            true => Packs::of_homes(parcel, limits, alike, |row| {
+                (parcel.word(row.drain), by_kind.then_some(row.kind.0))
+            }),
+            false => Packs::of_runs(parcel, limits, alike),
+        })
     }
 }
 
@@ -370,7 +414,9 @@ impl Sink for Kafka {
         if self.flights.owes_before(parcel.number) {
             return Err(SinkError::Lost(io::Error::other("earlier events have to be sent again first")));
         }
-        let Some(place) = self.flights.enter(parcel) else { return Ok(()) };
+        let is_new = parcel.number > self.flights.last();
+        let packs = if is_new { self.pack(parcel) } else { None };
+        let Some(place) = self.flights.enter(parcel, packs) else { return Ok(()) };
         self.send(parcel, place)?;
         self.poll();
         Ok(())

@@ -7,7 +7,7 @@
 //! Deliberately absent: when to write and when to finish, which `file.rs` decides.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -17,6 +17,7 @@ use rustix::fs::{Dir, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::block;
+use super::syncer::Syncer;
 use crate::config::Compress;
 
 /// Events are the owner's and the group's business.
@@ -29,12 +30,13 @@ pub(super) struct Root {
     /// As messages show it.
     shown: String,
     fd: Option<OwnedFd>,
+    syncer: Syncer,
 }
 
 impl Root {
     /// Creates the folder where it is missing.
     pub fn open(path: PathBuf, shown: String) -> io::Result<Root> {
-        let mut root = Root { path, shown, fd: None };
+        let mut root = Root { path, shown, fd: None, syncer: Syncer::default() };
         root.fd()?;
         Ok(root)
     }
@@ -161,27 +163,32 @@ impl Live {
         self.period = period;
     }
 
-    /// Appends whole rows, or one block. After an error the file ends with the last whole row that fits, and no part of a
-    /// block.
-    pub fn append(&mut self, root: &Root, bytes: &[u8]) -> Result<(), Stopped> {
+    /// Appends whole rows, or one block, given in pieces of whole rows: by one call where the kernel takes them all. After
+    /// an error the file ends with the last whole row that fits, and no part of a block.
+    pub fn append(&mut self, root: &Root, pieces: &[&[u8]]) -> Result<(), Stopped> {
+        let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut slices = slices.as_mut_slice();
         let mut done = 0;
         let error = loop {
             if let Err(error) = self.heal() {
                 break error;
             }
-            if done == bytes.len() {
+            if slices.iter().all(|slice| slice.is_empty()) {
                 self.len += done as u64;
                 return Ok(());
             }
-            match self.file.write(&bytes[done..]) {
+            match self.file.write_vectored(slices) {
                 Ok(0) => break ErrorKind::WriteZero.into(),
-                Ok(n) => done += n,
+                Ok(n) => {
+                    done += n;
+                    IoSlice::advance_slices(&mut slices, n);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => break error,
             }
         };
         let kept = match self.compress {
-            Compress::None => memchr::memrchr(b'\n', &bytes[..done]).map_or(0, |at| at + 1),
+            Compress::None => whole_rows(pieces, done),
             _ => 0,
         };
         self.len += kept as u64;
@@ -199,17 +206,21 @@ impl Live {
         Ok(())
     }
 
-    /// Makes all of it durable and gives a compressed file its name.
+    /// Makes all of it durable, a plain file soon, and gives a compressed one its name.
     pub fn finish(&mut self, root: &mut Root) -> io::Result<()> {
         match self.compress {
-            Compress::None => self.sync(root),
+            Compress::None => self.sync_later(root),
             _ => self.set_aside(root),
         }
     }
 
-    /// Makes all of it durable and moves it to a name that says so: `NAME.N.ndjson`, N one more than any there is.
+    /// Moves it to a name that says that it is finished: `NAME.N.ndjson`, N one more than any there is. A compressed file
+    /// is durable before, a plain one, which had all its rows under its name already, soon after.
     pub fn set_aside(&mut self, root: &mut Root) -> io::Result<()> {
-        self.sync(root)?;
+        match self.compress {
+            Compress::None => self.heal().map_err(|error| root.failed(&self.path, error))?,
+            _ => self.sync(root)?,
+        }
         let (folder, live) = root.folder(&self.path)?;
         if self.len == 0 && self.compress != Compress::None {
             return match rustix::fs::unlinkat(&folder, live, rustix::fs::AtFlags::empty()) {
@@ -238,12 +249,35 @@ impl Live {
                 Err(error) => return Err(root.failed(&self.path, error.into())),
             }
         }
-        rustix::fs::fsync(&folder).map_err(|error| root.failed(&self.path, error.into()))
+        rustix::fs::fsync(&folder).map_err(|error| root.failed(&self.path, error.into()))?;
+        match self.compress {
+            Compress::None => self.sync_later(root),
+            _ => Ok(()),
+        }
+    }
+
+    fn sync_later(&mut self, root: &mut Root) -> io::Result<()> {
+        let file = self.heal().and_then(|()| self.file.try_clone());
+        root.syncer.later(self.path.clone(), file.map_err(|error| root.failed(&self.path, error))?);
+        Ok(())
     }
 
     fn sync(&mut self, root: &Root) -> io::Result<()> {
         self.heal().and_then(|()| self.file.sync_all()).map_err(|error| root.failed(&self.path, error))
     }
+}
+
+/// Returns how many of the first `done` bytes are whole rows.
+fn whole_rows(pieces: &[&[u8]], done: usize) -> usize {
+    let mut kept = 0;
+    for piece in pieces {
+        let left = done - kept;
+        if piece.len() > left {
+            return kept + memchr::memrchr(b'\n', &piece[..left]).map_or(0, |at| at + 1);
+        }
+        kept += piece.len();
+    }
+    kept
 }
 
 /// Returns the path of a finished file of that compression.
@@ -298,6 +332,13 @@ pub(super) fn whole_len(file: &File, len: u64, compress: Compress) -> io::Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_write_that_stops_whole_rows_are_kept() {
+        let pieces: [&[u8]; 3] = [b"a\nb\n", b"", b"cc\ndd\n"];
+        let kept: Vec<usize> = (0..=10).map(|done| whole_rows(&pieces, done)).collect();
+        assert_eq!(kept, [0, 0, 2, 2, 4, 4, 4, 7, 7, 7, 10]);
+    }
 
     #[test]
     fn numbers_go_before_the_ending() {

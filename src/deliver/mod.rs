@@ -11,6 +11,7 @@ pub mod dead_letters;
 pub mod file;
 pub mod kafka;
 mod live;
+mod syncer;
 mod path;
 pub mod stdout;
 

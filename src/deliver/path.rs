@@ -94,6 +94,11 @@ impl Naming {
         }
     }
 
+    /// Whether rows of different kinds have different names.
+    pub fn varies_by_kind(&self) -> bool {
+        self.variables.contains(&Variable::Kind)
+    }
+
     pub fn kind(&self, row: &Row) -> &str {
         self.kinds.get(row.kind.0 as usize).map_or(NONE, |kind| kind)
     }

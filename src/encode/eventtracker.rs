@@ -5,53 +5,86 @@
 
 use super::Written;
 use super::json::Object;
-use crate::event::{FACILITIES, Severity, Value};
+use crate::event::{FACILITIES, Severity, Span, Value};
 use crate::parse::{heroku, time};
+use crate::simd::pen::Pen;
+use crate::simd::{Portable, Vector};
 
 /// What stands for a missing PRI.
 const PRI_IF_MISSING: u8 = 128;
 
 /// Appends the view of the event and one LF.
-pub fn write(event: &Written, out: &mut Vec<u8>) {
+#[inline(always)]
+pub fn write<V: Vector>(vector: V, event: &Written, out: &mut Vec<u8>) {
     let row = event.event;
     let pri = row.pri.unwrap_or(PRI_IF_MISSING);
-    let process = event.text(row.process);
-    let mut object = Object::open(out);
-    object.text_if_any("application_category", event.text(row.drain));
-    object.text_if_any("application_type", process);
-    object.int("event_category", 0);
-    object.text_if_any("event_computer", event.computer().unwrap_or_default().as_bytes());
-    let (date, len) = local_time(event);
-    object.ascii("event_datetime", &date[..len]);
-    object.signed("event_datetime_utc", row.received_us.div_euclid(1_000_000));
-    object.text("event_description", without_line_end(event.text(row.frame)));
-    object.int("event_id", pri as u64);
-    object.ascii("event_log_type", b"Application");
-    let mut source = [0; 16];
-    object.ascii(
-        "event_source",
-        joined(&mut source, "SYSLOG ", FACILITIES[(pri >> 3) as usize % FACILITIES.len()]),
-    );
-    object.ascii("event_type", event_type(Severity::of_pri(pri)));
-    object.ascii("event_user_domain", b"N/A");
-    object.text("event_user_name", text_field(event, "user").unwrap_or(b"N/A"));
-    object.text_if_any("log_category", event.text(row.source));
-    object.text_if_any("log_info", dyno_as_sent(event).unwrap_or_default());
-    object.ascii("log_source", b"Heroku");
-    object.text_if_any("log_type", process);
-    object.ascii("source_type", b"Heroku");
-    if row.kind == heroku::RUNTIME_MEMORY {
-        memory(event, &mut object);
+    let mut pen = Pen::new(vector, out);
+    let object = Object::open(&pen);
+    span(event, b",\"application_category\":\"", row.drain, &mut pen);
+    span(event, b",\"application_type\":\"", row.process, &mut pen);
+    pen.put(b",\"event_category\":0");
+    if let Some(computer) = event.computer().filter(|name| !name.is_empty()) {
+        text(b",\"event_computer\":\"", computer.as_bytes(), &mut pen);
     }
-    object.close();
-    out.push(b'\n');
+    let (date, len) = local_time(event);
+    pen.text(b",\"event_datetime\":\"", &date, 0..len);
+    pen.put(b",\"event_datetime_utc\":");
+    let seconds = row.received_us.div_euclid(1_000_000);
+    if seconds < 0 {
+        pen.byte(b'-');
+    }
+    pen.number(seconds.unsigned_abs());
+    let (whole, part) = event.texts.around(row.frame);
+    let end = part.start + without_line_end(&whole[part.clone()]).len();
+    pen.text(b",\"event_description\":\"", whole, part.start..end);
+    pen.put(b",\"event_id\":");
+    pen.number(pri as u64);
+    pen.put(b",\"event_log_type\":\"Application\"");
+    pen.put(b",\"event_source\":\"SYSLOG ");
+    pen.copy(FACILITIES[(pri >> 3) as usize % FACILITIES.len()].as_bytes());
+    text(b"\",\"event_type\":\"", event_type(Severity::of_pri(pri)), &mut pen);
+    pen.put(b",\"event_user_domain\":\"N/A\"");
+    match text_field(event, "user") {
+        Some(user) => {
+            let (whole, part) = event.texts.around(user);
+            pen.text(b",\"event_user_name\":\"", whole, part);
+        }
+        None => pen.put(b",\"event_user_name\":\"N/A\""),
+    }
+    span(event, b",\"log_category\":\"", row.source, &mut pen);
+    if let Some(dyno) = dyno_as_sent(event).filter(|dyno| !dyno.is_empty()) {
+        text(b",\"log_info\":\"", dyno, &mut pen);
+    }
+    pen.put(b",\"log_source\":\"Heroku\"");
+    span(event, b",\"log_type\":\"", row.process, &mut pen);
+    pen.put(b",\"source_type\":\"Heroku\"");
+    if row.kind == heroku::RUNTIME_MEMORY {
+        pen.apart(|pen| memory(event, pen));
+    }
+    object.close(&mut pen);
+    pen.byte(b'\n');
+    pen.finish();
 }
 
-/// `M/D/YYYY h:mm:ss AM|PM` of the receive time in the plan's zone, and its length.
-fn local_time(event: &Written) -> ([u8; 32], usize) {
+/// Appends a name and a text of the event, unless the text is empty.
+#[inline(always)]
+fn span<V: Vector, const N: usize>(event: &Written, name: &[u8; N], text: Span, pen: &mut Pen<V>) {
+    if !text.is_empty() {
+        let (whole, part) = event.texts.around(text);
+        pen.text(name, whole, part);
+    }
+}
+
+#[inline(always)]
+fn text<V: Vector, const N: usize>(name: &[u8; N], text: &[u8], pen: &mut Pen<V>) {
+    pen.text(name, text, 0..text.len());
+}
+
+/// `M/D/YYYY h:mm:ss AM|PM` of the receive time in the plan's zone, and its length; bytes follow that may be read with it.
+fn local_time(event: &Written) -> ([u8; 64], usize) {
     let us = event.event.received_us;
     let civil = time::Civil::of(us.saturating_add(time::offset_us(us, &event.plan.zone)));
-    let mut text = [0; 32];
+    let mut text = [0; 64];
     let mut len = 0;
     let mut put = |n: i64, width: u32, end: &[u8]| {
         for place in (0..4).rev() {
@@ -73,14 +106,6 @@ fn local_time(event: &Written) -> ([u8; 32], usize) {
     (text, len)
 }
 
-/// Both texts in `buffer`, which is long enough for them.
-fn joined<'b>(buffer: &'b mut [u8], first: &str, second: &str) -> &'b [u8] {
-    let (len, end) = (first.len(), first.len() + second.len());
-    buffer[..len].copy_from_slice(first.as_bytes());
-    buffer[len..end].copy_from_slice(second.as_bytes());
-    &buffer[..end]
-}
-
 fn event_type(severity: Severity) -> &'static [u8] {
     match severity {
         Severity::Emergency | Severity::Alert | Severity::Critical | Severity::Error => b"Error",
@@ -100,7 +125,7 @@ fn without_line_end(frame: &[u8]) -> &[u8] {
 /// where the sender swaps the two, which fields no longer tell.
 fn dyno_as_sent<'a>(event: &Written<'a>) -> Option<&'a [u8]> {
     match event.event.kind {
-        heroku::ROUTER => text_field(event, "dyno"),
+        heroku::ROUTER => text_field(event, "dyno").map(|dyno| event.text(dyno)),
         heroku::RUNTIME_LOAD | heroku::RUNTIME_MEMORY => {
             let mut words = event.text(event.event.message).split(u8::is_ascii_whitespace);
             words.find_map(|word| word.strip_prefix(b"dyno="))
@@ -109,22 +134,23 @@ fn dyno_as_sent<'a>(event: &Written<'a>) -> Option<&'a [u8]> {
     }
 }
 
-fn memory(event: &Written, object: &mut Object) {
+fn memory(event: &Written, pen: &mut Pen<Portable>) {
     let mut put = |name: &str, value: Option<u64>| {
         if let Some(value) = value {
-            object.int(name, value);
+            pen.copy(name.as_bytes());
+            pen.number(value);
         }
     };
     let field = |name: &str| int_field(event, name);
-    put("total_bytes_in", field("memory_pgpgin_pages"));
-    put("total_bytes_out", field("memory_pgpgout_pages"));
-    put("total_packets_count", field("memory_quota_bytes").map(|bytes| bytes >> 20));
-    put("total_packets_in", field("memory_rss_bytes").map(|bytes| (bytes >> 20) + (bytes >> 19 & 1)));
+    put(",\"total_bytes_in\":", field("memory_pgpgin_pages"));
+    put(",\"total_bytes_out\":", field("memory_pgpgout_pages"));
+    put(",\"total_packets_count\":", field("memory_quota_bytes").map(|bytes| bytes >> 20));
+    put(",\"total_packets_in\":", field("memory_rss_bytes").map(|bytes| (bytes >> 20) + (bytes >> 19 & 1)));
 }
 
-fn text_field<'a>(event: &Written<'a>, name: &str) -> Option<&'a [u8]> {
+fn text_field(event: &Written, name: &str) -> Option<Span> {
     match event.field(name)? {
-        Value::Text(span) => Some(event.text(span)),
+        Value::Text(span) => Some(span),
         _ => None,
     }
 }
@@ -142,7 +168,7 @@ mod tests {
     use jiff::tz::{Offset, TimeZone};
     use serde_json::{Value as Json, json};
 
-    use super::super::tests::{event, origin, plan, run};
+    use super::super::tests::{alike, event, origin, plan, run};
     use super::*;
     use crate::batch::Identity;
     use crate::event::{Event, Field, KindId, Name, Span, Texts};
@@ -157,19 +183,22 @@ mod tests {
         let fields: Vec<Field> = fields.iter().map(named).collect();
         let mut plan = plan();
         plan.zone = zone;
+        let run = run(origin(None), Identity::Batch);
         let written = Written {
             plan: &plan,
-            run: &run(origin(None), Identity::Batch),
+            run: &run,
             event,
             texts: Texts { batch, made: &made },
             fields: &fields,
             drain: Some(&Drain { computer: Some("shop".into()), labels: Vec::new() }),
-            id: b"id-1",
-            received: time::write(event.received_us),
+            alike: &alike(&plan, &run, None, b"id-"),
+            last: 1,
+            time: &time::write(event.time_us),
+            received: &time::write(event.received_us),
             categories: b"",
         };
         let mut out = Vec::new();
-        write(&written, &mut out);
+        write(Portable, &written, &mut out);
         assert_eq!(out.pop(), Some(b'\n'));
         assert!(!out.contains(&b'\n'));
         serde_json::from_slice(&out).unwrap()

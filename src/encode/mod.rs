@@ -7,23 +7,30 @@ pub mod eventtracker;
 pub mod json;
 
 use crate::batch::{Batch, Identity, Run};
-use crate::event::{Event, Field, Name, Span, Texts, Value};
-use crate::parse::heroku;
+use crate::event::{Event, Field, KindId, Name, Span, Texts, Value};
+use crate::parse::{heroku, time};
 use crate::plan::{Drain, Plan};
+use crate::simd::Vector;
+use crate::simd::pen::{Pen, Stamp};
 
 /// An event with all that its written form says.
 pub struct Written<'a> {
     pub plan: &'a Plan,
     pub run: &'a Run,
     pub event: &'a Event,
+    /// With bytes behind them that may be read, as `Batch::padded` has them, writing is faster.
     pub texts: Texts<'a>,
     pub fields: &'a [Field],
     /// What the pipeline says of its drain.
     pub drain: Option<&'a Drain>,
-    /// Its `id`.
-    pub id: &'a [u8],
-    /// Its receive time as it is written: the same for whole batches, so made once for all of them.
-    pub received: [u8; 27],
+    /// What it says as the events around it do.
+    pub alike: &'a Alike,
+    /// The number that ends its id: `last_number`.
+    pub last: u64,
+    /// Its time as it is written.
+    pub time: &'a time::Text,
+    /// Its receive time as it is written.
+    pub received: &'a time::Text,
     /// Its categories as a JSON array; empty if it has none.
     pub categories: &'a [u8],
 }
@@ -31,14 +38,12 @@ pub struct Written<'a> {
 impl<'a> Written<'a> {
     /// The configured name of the sender, or replay's stand-in.
     pub fn computer(&self) -> Option<&'a str> {
-        self.drain.and_then(|drain| drain.computer.as_deref()).or(self.plan.default_computer.as_deref())
+        computer(self.plan, self.drain)
     }
 
-    /// The name of its kind: one that the parser knows, or one of a pack.
+    /// The name of its kind.
     pub fn kind(&self) -> &'a str {
-        let index = self.event.kind.0 as usize;
-        let of_pack = || self.plan.rules.as_ref().and_then(|rules| rules.kinds().get(index));
-        heroku::KINDS.get(index).copied().or_else(|| of_pack().map(|kind| &**kind)).unwrap_or_default()
+        kind(self.plan, self.event.kind)
     }
 
     /// The bytes of a span of the event.
@@ -61,51 +66,81 @@ impl<'a> Written<'a> {
     }
 }
 
-/// Appends the id of the frame at `index` of the batch, which lies in `run`.
-pub fn id(plan: &Plan, batch: &Batch, run: &Run, index: u32, out: &mut Vec<u8>) {
-    let last = match &run.identity {
-        Identity::Batch => {
-            out.extend_from_slice(plan.instance.as_bytes());
-            out.push(b'-');
-            number(batch.number, out);
-            index as u64 + 1
-        }
-        Identity::Post { frame_id, first, .. } => {
-            out.extend_from_slice(frame_id.as_bytes());
-            // Counted from the end: a retry may gain a frame in front.
-            *first as u64 - (index - run.first) as u64
-        }
-        Identity::File { file } => {
-            out.extend_from_slice(b"r-");
-            number(*file as u64, out);
-            batch.offsets[index as usize]
-        }
-    };
-    out.push(b'-');
-    number(last, out);
+fn computer<'a>(plan: &'a Plan, drain: Option<&'a Drain>) -> Option<&'a str> {
+    drain.and_then(|drain| drain.computer.as_deref()).or(plan.default_computer.as_deref())
 }
 
-/// Appends `n` in decimal.
-pub(crate) fn number(n: u64, out: &mut Vec<u8>) {
-    // Most numbers are ports, counts and parts of addresses.
-    if n < 10 {
-        return out.push(b'0' + n as u8);
+/// The name of a kind: of one that the parser knows, or of one of a pack.
+fn kind(plan: &Plan, kind: KindId) -> &str {
+    let of_pack = || plan.rules.as_ref().and_then(|rules| rules.kinds().get(kind.0 as usize));
+    heroku::KINDS.get(kind.0 as usize).copied().or_else(|| of_pack().map(|kind| &**kind)).unwrap_or_default()
+}
+
+/// What events of one run and drain say alike, written once for all that follow one another.
+#[derive(Default)]
+pub struct Alike {
+    /// Their ids up to the last number.
+    id: Stamp,
+    json: json::Alike,
+    /// Where their drain lies in memory, 0 for none; only to be compared, while the plan is the same.
+    drain: Option<usize>,
+    scratch: Vec<u8>,
+}
+
+impl Alike {
+    /// Turns to a run; before an event is written, it has to turn to the event's drain.
+    #[inline(always)]
+    pub fn turn_to_run<V: Vector>(&mut self, vector: V, plan: &Plan, batch: &Batch, run: &Run) {
+        self.scratch.clear();
+        let mut pen = Pen::new(vector, &mut self.scratch);
+        match &run.identity {
+            Identity::Batch => {
+                pen.copy(plan.instance.as_bytes());
+                pen.byte(b'-');
+                pen.number(batch.number);
+            }
+            Identity::Post { frame_id, .. } => pen.copy(frame_id.as_bytes()),
+            Identity::File { file } => {
+                pen.put(b"r-");
+                pen.number(*file as u64);
+            }
+        }
+        pen.byte(b'-');
+        pen.finish();
+        self.id.set(&self.scratch);
+        self.drain = None;
     }
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    let mut left = n;
-    while left >= 10 {
-        let pair = (left % 100) as u8;
-        left /= 100;
-        at -= 2;
-        digits[at] = b'0' + pair / 10;
-        digits[at + 1] = b'0' + pair % 10;
+
+    /// Turns to events of a drain, unless it is that of the event before, in the same run.
+    #[inline(always)]
+    pub fn turn_to_drain<V: Vector>(&mut self, vector: V, plan: &Plan, run: &Run, drain: Option<&Drain>) {
+        let place = drain.map_or(0, |drain| core::ptr::from_ref(drain).addr());
+        if self.drain != Some(place) {
+            self.drain = Some(place);
+            let id = self.id.text();
+            vector.apart(json::Turning { alike: &mut self.json, plan, run, drain, id });
+        }
     }
-    if left > 0 {
-        at -= 1;
-        digits[at] = b'0' + left as u8;
+
+    /// Appends the id that ends with `last`.
+    #[inline(always)]
+    pub fn id<V: Vector>(&self, vector: V, last: u64, out: &mut Vec<u8>) {
+        let mut pen = Pen::new(vector, out);
+        pen.stamp(&self.id);
+        pen.number(last);
+        pen.finish();
     }
-    out.extend_from_slice(&digits[at..]);
+}
+
+/// The number that ends the id of the frame at `index` of the batch, which lies in `run`.
+#[inline(always)]
+pub fn last_number(batch: &Batch, run: &Run, index: u32) -> u64 {
+    match &run.identity {
+        Identity::Batch => index as u64 + 1,
+        // Counted from the end: a retry may gain a frame in front.
+        Identity::Post { first, .. } => *first as u64 - (index - run.first) as u64,
+        Identity::File { .. } => batch.offsets[index as usize],
+    }
 }
 
 #[cfg(test)]
@@ -120,6 +155,7 @@ pub(crate) mod tests {
     use crate::event::{Flags, Severity};
     use crate::plan::device::DeviceRules;
     use crate::plan::{Listener, OnNoMatch, Received};
+    use crate::simd::Portable;
 
     pub fn plan() -> Plan {
         let listener = Listener {
@@ -169,6 +205,14 @@ pub(crate) mod tests {
         }
     }
 
+    /// What the events of a run and a drain say alike, with ids that begin as given.
+    pub fn alike(plan: &Plan, run: &Run, drain: Option<&Drain>, id: &[u8]) -> Alike {
+        let mut alike = Alike::default();
+        alike.id.set(id);
+        alike.turn_to_drain(Portable, plan, run, drain);
+        alike
+    }
+
     /// An event of nothing but a message, the whole of the batch.
     pub fn event(batch: &[u8]) -> Event {
         let whole = Span::of(0, batch.len());
@@ -199,8 +243,9 @@ pub(crate) mod tests {
         let shown = |identity: Identity, first: u32, index: u32| {
             let mut run = run(origin(None), identity);
             run.first = first;
-            let mut out = Vec::new();
-            id(&plan, &batch, &run, index, &mut out);
+            let (mut alike, mut out) = (Alike::default(), Vec::new());
+            alike.turn_to_run(Portable, &plan, &batch, &run);
+            alike.id(Portable, last_number(&batch, &run, index), &mut out);
             String::from_utf8(out).unwrap()
         };
         assert_eq!(shown(Identity::Batch, 0, 0), "in5tance-7-1");
@@ -210,14 +255,5 @@ pub(crate) mod tests {
         assert_eq!(shown(post(12), 3, 3), "7f0c-12");
         assert_eq!(shown(post(12), 3, 14), "7f0c-1");
         assert_eq!(shown(Identity::File { file: 2 }, 1, 2), "r-2-90");
-    }
-
-    #[test]
-    fn numbers() {
-        for n in [0, 9, 10, 99, 100, 1234567890, u64::MAX] {
-            let mut out = Vec::new();
-            number(n, &mut out);
-            assert_eq!(String::from_utf8(out).unwrap(), n.to_string());
-        }
     }
 }

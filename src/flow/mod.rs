@@ -8,13 +8,14 @@ mod receipts;
 mod shards;
 mod sinks;
 mod slots;
+mod spare;
 mod stages;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Sender;
 use tokio::sync::OwnedSemaphorePermit;
 
 pub use self::sinks::{Opener, SinkSpec};
@@ -25,6 +26,7 @@ pub use crate::gate::Admitted;
 use self::receipts::Receipts;
 use self::sinks::SinkState;
 use self::slots::Slots;
+use self::spare::Spare;
 use crate::batch::{Batch, ListenerId, Number};
 use crate::books::ListenerBooks;
 use crate::feed::SinkBooks;
@@ -34,6 +36,7 @@ use crate::limits;
 use crate::outcome::{Outcome, Parcel, Share};
 use crate::plan::Plan;
 use crate::ring::{Entry, ReaderId, Ring};
+use crate::simd::Level;
 
 /// Microseconds since 1970.
 pub fn now_us() -> i64 {
@@ -91,12 +94,13 @@ struct Shared {
     ledger: Mutex<Ledger>,
     ledger_reader: ReaderId,
     listeners: RwLock<Vec<Arc<ListenerBooks>>>,
-    spare_parcels: (Sender<Parcel>, Receiver<Parcel>),
+    spare_parcels: Spare<Parcel>,
     /// Nothing more will be numbered.
     ending: AtomicBool,
     /// When what is left counts as dropped, microseconds since 1970.
     deadline_us: AtomicI64,
     stages: Stages,
+    vectors: Level,
     quarantine: Mutex<Box<dyn FnMut(&[u8]) + Send>>,
 }
 
@@ -141,8 +145,7 @@ impl Shared {
                 if let Ok(parcel) = Arc::try_unwrap(parcel)
                     && parcel.held_bytes() <= limits::SPARE_PARCEL_BYTES
                 {
-                    // A full pool means that there are enough.
-                    let _ = self.spare_parcels.0.try_send(parcel);
+                    self.spare_parcels.put(parcel);
                 }
             }
         }
@@ -249,6 +252,8 @@ pub struct Settings {
     /// Encoded bytes in flight above which no slot is given.
     pub parcel_bytes: usize,
     pub shards: usize,
+    /// What the shards use.
+    pub vectors: Level,
     /// Bytes that a batch holds.
     pub batch_bytes: usize,
     /// Takes quarantined frames, as records a line.
@@ -298,10 +303,11 @@ impl Flow {
             sinks: RwLock::new(Vec::new()),
             ledger: Mutex::new(Ledger::default()),
             ledger_reader,
-            spare_parcels: crossbeam_channel::bounded(settings.slots),
+            spare_parcels: Spare::new(settings.slots),
             ending: AtomicBool::new(false),
             deadline_us: AtomicI64::new(i64::MAX),
             stages: Stages::default(),
+            vectors: settings.vectors,
             quarantine: Mutex::new(settings.quarantine),
         });
         let mut threads = Vec::new();

@@ -13,7 +13,7 @@ use crate::shard::{self, Shard};
 
 /// Takes batches until the gate is closed and the queue empty.
 pub(super) fn run(shared: &Shared, queue: &Receiver<Work>) {
-    let mut shard = Shard::default();
+    let mut shard = Shard::new(shared.vectors);
     loop {
         match queue.recv_timeout(Duration::from_millis(limits::TALLY_MS as u64)) {
             Ok(work) => process(shared, &mut shard, work),
@@ -28,7 +28,7 @@ fn process(shared: &Shared, shard: &mut Shard, work: Work) {
     let Work { batch, plan, permit, queued } = work;
     let started = Instant::now();
     while shard.wants_parcels(&plan)
-        && let Ok(parcel) = shared.spare_parcels.1.try_recv()
+        && let Some(parcel) = shared.spare_parcels.take()
     {
         shard.recycle(parcel);
     }
@@ -39,7 +39,7 @@ fn process(shared: &Shared, shard: &mut Shard, work: Work) {
     }));
     let outcome = attempt.unwrap_or_else(|_| {
         tracing::error!(number = batch.number, "a batch could not be processed and is quarantined");
-        *shard = Shard::default();
+        *shard = Shard::new(shared.vectors);
         shard::quarantined(&plan, &batch)
     });
     shared.stages.queued.observe(started - queued);

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use super::spare::Spare;
 use crate::batch::Batch;
 use crate::feed::Stock;
 
@@ -22,7 +22,7 @@ pub(super) struct Slots {
     count: usize,
     free: Arc<Semaphore>,
     /// Emptied batches, to be filled again.
-    spare: (Sender<Batch>, Receiver<Batch>),
+    spare: Spare<Batch>,
     /// Bytes that a fresh batch holds; a reload may raise it.
     batch_bytes: AtomicUsize,
     parcel_bytes: AtomicUsize,
@@ -35,7 +35,7 @@ impl Slots {
         Slots {
             count,
             free: Arc::new(Semaphore::new(count)),
-            spare: crossbeam_channel::bounded(count),
+            spare: Spare::new(count),
             batch_bytes: AtomicUsize::new(batch_bytes),
             parcel_bytes: AtomicUsize::new(0),
             parcel_bytes_max,
@@ -88,8 +88,8 @@ impl Slots {
 
     fn batch(&self) -> Batch {
         let wanted = self.batch_bytes.load(Ordering::Relaxed);
-        match self.spare.1.try_recv() {
-            Ok(batch) if batch.capacity() >= wanted => batch,
+        match self.spare.take() {
+            Some(batch) if batch.capacity() >= wanted => batch,
             _ => Batch::new(wanted),
         }
     }
@@ -97,8 +97,7 @@ impl Slots {
     /// Takes back a batch whose outcome is there.
     pub fn recycle(&self, mut batch: Batch) {
         batch.clear();
-        // A full pool means that there are enough.
-        let _ = self.spare.0.try_send(batch);
+        self.spare.put(batch);
     }
 
     /// Fresh batches hold at least this much from now on.

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value as Json;
 
 use crate::batch::{Batch, Form, Identity, ListenerId, Origin};
-use crate::encode::{Written, json};
+use crate::encode::{self, Alike, Written, json};
 use crate::event::{Event, FACILITIES, Flags, Texts, Value};
 use crate::parse::{self, Scratch};
 use crate::plan::device::DeviceRules;
@@ -90,6 +90,9 @@ impl Probe {
         let Scratch { made, fields, .. } = &mut self.scratch;
         rules::apply(&self.plan, run, batch.bytes(), &mut event, made, fields, &mut self.rules);
         let texts = Texts { batch: batch.bytes(), made };
+        let mut alike = Alike::default();
+        alike.turn_to_run(Portable, &self.plan, &batch, run);
+        alike.turn_to_drain(Portable, &self.plan, run, None);
         let written = Written {
             plan: &self.plan,
             run,
@@ -97,8 +100,10 @@ impl Probe {
             texts,
             fields,
             drain: None,
-            id: b"test-1",
-            received: parse::time::write(received_us),
+            alike: &alike,
+            last: encode::last_number(&batch, run, 0),
+            time: &parse::time::write(event.time_us),
+            received: &parse::time::write(event.received_us),
             categories: &self.rules.matched().categories_json,
         };
         let mut line = Vec::new();

@@ -89,7 +89,7 @@ const fn platform(kind: KindId, words: Words) -> KindRule {
 
 const LOGPLEX: Process = Process::Is(&["logplex", "log-shuttle"]);
 
-/// Kinds in the order in which they are tried; what matches none is `OTHER`.
+/// Kinds in the order in which they are tried, before those of `PLATFORM_RULES`; what matches none is `OTHER`.
 pub const KIND_RULES: &[KindRule] = &[
     KindRule { kind: ROUTER, source: Some("heroku"), process: Process::Is(&["router"]), words: Words::Any },
     any(UPSTREAM_LOSS, LOGPLEX, Words::Start(&["Error L10", "Error L12", "Error L13"])),
@@ -102,6 +102,10 @@ pub const KIND_RULES: &[KindRule] = &[
     any(POSTGRES_LOG, Process::Is(&["postgres", "heroku-postgres"]), Words::Any),
     any(REDIS_LOG, Process::Is(&["redis", "heroku-redis"]), Words::Any),
     KindRule { kind: APP, source: Some("app"), process: Process::Any, words: Words::Any },
+];
+
+/// Kinds of source `heroku` that only the text tells.
+const PLATFORM_RULES: &[KindRule] = &[
     platform(RUNTIME_LOAD, Words::PrefixAndHas(&["source=", "dyno="], "sample#load_avg")),
     platform(RUNTIME_MEMORY, Words::PrefixAndHas(&["source=", "dyno="], "sample#memory_")),
     platform(ERROR_CODE, Words::Code(b"RL")),
@@ -176,6 +180,38 @@ pub const FIELDS: &[&str] = &[
     "memory_pgpgin_pages",
     "memory_pgpgout_pages",
     "memory_quota_bytes",
+    "current_transaction",
+    "db_size_bytes",
+    "tables",
+    "active_connections",
+    "waiting_connections",
+    "index_cache_hit_rate",
+    "table_cache_hit_rate",
+    "read_iops",
+    "write_iops",
+    "tmp_disk_used",
+    "tmp_disk_available",
+    "memory_free_bytes",
+    "memory_cached_bytes",
+    "memory_postgres_bytes",
+    "follower_lag_commits",
+    "wal_percentage_used",
+    "max_connections",
+    "connection_percentage_used",
+    "memory_redis_bytes",
+    "hit_rate",
+    "evicted_keys",
+    "max_iops",
+    "iops_percentage_used",
+    "memory_percentage_used",
+    "client_active",
+    "client_waiting",
+    "server_active",
+    "server_idle",
+    "max_wait",
+    "avg_query",
+    "avg_recv",
+    "avg_sent",
 ];
 
 pub const AT: FieldId = FieldId(0);
@@ -221,6 +257,66 @@ pub const LEVEL: FieldId = FieldId(39);
 pub const DB_USER: FieldId = FieldId(40);
 /// The first of those that key=value text is looked up in by its finished name.
 pub const METRICS: FieldId = FieldId(41);
+
+/// Keys of metrics lines, less `sample#`, and the unit behind their values: of dynos, postgres, redis and pgbouncer, each
+/// in the order in which they are sent.
+pub const METRIC_KEYS: &[(&str, &str)] = &[
+    ("load_avg_1m", ""),
+    ("load_avg_5m", ""),
+    ("load_avg_15m", ""),
+    ("memory_total", "MB"),
+    ("memory_rss", "MB"),
+    ("memory_cache", "MB"),
+    ("memory_swap", "MB"),
+    ("memory_pgpgin", "pages"),
+    ("memory_pgpgout", "pages"),
+    ("memory_quota", "MB"),
+    ("current_transaction", ""),
+    ("db_size", "bytes"),
+    ("tables", ""),
+    ("active-connections", ""),
+    ("waiting-connections", ""),
+    ("index-cache-hit-rate", ""),
+    ("table-cache-hit-rate", ""),
+    ("load-avg-1m", ""),
+    ("load-avg-5m", ""),
+    ("load-avg-15m", ""),
+    ("read-iops", ""),
+    ("write-iops", ""),
+    ("tmp-disk-used", ""),
+    ("tmp-disk-available", ""),
+    ("memory-total", "kB"),
+    ("memory-free", "kB"),
+    ("memory-cached", "kB"),
+    ("memory-postgres", "kB"),
+    ("follower-lag-commits", ""),
+    ("wal-percentage-used", ""),
+    ("active-connections", ""),
+    ("max-connections", ""),
+    ("connection-percentage-used", ""),
+    ("load-avg-1m", ""),
+    ("load-avg-5m", ""),
+    ("load-avg-15m", ""),
+    ("read-iops", ""),
+    ("write-iops", ""),
+    ("memory-total", "kB"),
+    ("memory-free", "kB"),
+    ("memory-cached", "kB"),
+    ("memory-redis", "bytes"),
+    ("hit-rate", ""),
+    ("evicted-keys", ""),
+    ("max-iops", ""),
+    ("iops-percentage-used", ""),
+    ("memory-percentage-used", ""),
+    ("client_active", ""),
+    ("client_waiting", ""),
+    ("server_active", ""),
+    ("server_idle", ""),
+    ("max_wait", ""),
+    ("avg_query", ""),
+    ("avg_recv", ""),
+    ("avg_sent", ""),
+];
 
 /// The field with this name among those from `METRICS` on.
 pub fn metric(name: &[u8]) -> Option<FieldId> {
@@ -434,7 +530,12 @@ pub fn kind(source: &[u8], process: &[u8], text: &[u8]) -> KindId {
             && rule.process.fits(process)
             && rule.words.fits(text)
     };
-    KIND_RULES.iter().find(fits).map_or(OTHER, |rule| rule.kind)
+    KIND_RULES.iter().chain(PLATFORM_RULES).find(fits).map_or(OTHER, |rule| rule.kind)
+}
+
+/// The kind of a message from source `heroku` of which PROCID tells nothing.
+pub fn platform_kind(text: &[u8]) -> KindId {
+    PLATFORM_RULES.iter().find(|rule| rule.words.fits(text)).map_or(OTHER, |rule| rule.kind)
 }
 
 #[cfg(test)]

@@ -13,14 +13,16 @@ const LEVEL_KEY: &[u8] = b"level=";
 static LEVEL_KEYS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(LEVEL_KEY));
 
 /// How many blank-separated pieces of a text are looked at for a word.
-const PIECES: usize = 5;
+pub(super) const PIECES: usize = 5;
 
 /// The level of a text without ANSI; the fields of its JSON body stand in `row`.
 pub(super) fn own(body: Option<Text>, text: &[u8], row: &Row) -> Option<Severity> {
-    body.and_then(|body| of_body(body, row))
-        .or_else(|| of_pair(text))
-        .or_else(|| of_words(text))
-        .or_else(|| of_ruby(text))
+    body.and_then(|body| of_body(body, row)).or_else(|| of_pair(text)).or_else(|| by_words(text))
+}
+
+/// The level of a text that has neither a JSON body nor `level=`.
+pub(super) fn by_words(text: &[u8]) -> Option<Severity> {
+    of_words(text).or_else(|| of_ruby(text))
 }
 
 fn of_body(body: Text, row: &Row) -> Option<Severity> {
@@ -49,7 +51,7 @@ fn of_pair(text: &[u8]) -> Option<Severity> {
 }
 
 /// The first run of letters that is a level word in capitals.
-fn of_words(text: &[u8]) -> Option<Severity> {
+pub(super) fn of_words(text: &[u8]) -> Option<Severity> {
     let (mut pieces, mut in_piece) = (0, false);
     // The run of letters at hand, and whether it is all capitals.
     let (mut start, mut capitals) = (0, true);
@@ -79,7 +81,7 @@ fn of_words(text: &[u8]) -> Option<Severity> {
 }
 
 /// `E, [`: the letter that Ruby's logger begins with.
-fn of_ruby(text: &[u8]) -> Option<Severity> {
+pub(super) fn of_ruby(text: &[u8]) -> Option<Severity> {
     let (letter, rest) = text.split_first()?;
     let known = heroku::RUBY_LEVELS.iter().find(|(known, _)| known == letter);
     rest.starts_with(b", [").then_some(known?.1)

@@ -10,7 +10,8 @@ mod level;
 mod logfmt;
 mod platform;
 mod postgres;
-mod router;
+mod quick;
+pub mod router;
 pub mod sd;
 mod strict;
 pub mod syslog;
@@ -18,6 +19,7 @@ pub mod syslog;
 mod tests;
 mod text;
 pub mod time;
+pub mod times;
 
 use jiff::tz::TimeZone;
 use memchr::memchr;
@@ -26,11 +28,13 @@ use crate::batch::{Batch, Form, Frame, Run};
 use crate::event::{Event, Field, FieldId, Flags, Name, Severity, Span, Value};
 use crate::plan::device::DeviceScratch;
 use crate::plan::{Plan, Received};
+use crate::simd::Vector;
 use json::Json;
+use quick::Quick;
+use router::Told;
 use text::{Row, Text};
 
 /// What belongs to the event at hand; emptied before the next one.
-#[derive(Default)]
 pub struct Scratch {
     /// The arena of made text.
     pub made: Vec<u8>,
@@ -43,6 +47,28 @@ pub struct Scratch {
     plain: Vec<u8>,
     json: Json,
     device: DeviceScratch,
+    quick: Quick,
+    /// Whether somebody reads fields: if not, those of JSON bodies need not be made.
+    pub fields_read: bool,
+    /// Of a router line; of any other event it says nothing.
+    pub told: Told,
+}
+
+impl Default for Scratch {
+    fn default() -> Scratch {
+        Scratch {
+            made: Vec::new(),
+            fields: Vec::new(),
+            no_match: false,
+            message: Vec::new(),
+            plain: Vec::new(),
+            json: Json::default(),
+            device: DeviceScratch::default(),
+            quick: Quick::default(),
+            fields_read: true,
+            told: Told::default(),
+        }
+    }
 }
 
 impl Scratch {
@@ -54,6 +80,15 @@ impl Scratch {
 
     fn value(&self, id: FieldId) -> Option<Value> {
         self.fields.iter().find(|field| field.name == Name::Known(id)).map(|field| field.value)
+    }
+
+    /// What `told` would be of a router line that has the fields of the event at hand.
+    pub fn told_by_fields(&self) -> Told {
+        let code = match self.value(heroku::CODE) {
+            Some(Value::Text(span)) => span,
+            _ => Span::NONE,
+        };
+        Told { status: self.int(heroku::STATUS).unwrap_or(0), code }
     }
 
     /// The value of a whole-number field of the event at hand.
@@ -93,10 +128,27 @@ struct Envelope {
     message: Span,
 }
 
-/// The event that `frame` of `run` is.
+/// The event that `frame` of `run` is, read as quickly as it can be.
+#[inline(always)]
+pub fn event_by<V: Vector>(
+    vector: V,
+    plan: &Plan,
+    batch: &Batch,
+    run: &Run,
+    frame: Frame,
+    scratch: &mut Scratch,
+) -> Event {
+    scratch.clear();
+    match quick::event(vector, plan, batch, run, frame, scratch) {
+        Some(event) => event,
+        None => event(plan, batch, run, frame, scratch),
+    }
+}
+
+/// The event that `frame` of `run` is, read the general way: it alone decides what a frame means.
 pub fn event(plan: &Plan, batch: &Batch, run: &Run, frame: Frame, scratch: &mut Scratch) -> Event {
     scratch.clear();
-    let received_us = run.received_us.unwrap_or(batch.received_us);
+    let received_us = arrived_us(batch, run);
     let listener = plan.listener(run.origin.listener);
     let (bytes, span) = (batch.bytes(), frame.span());
     let envelope = match run.origin.form {
@@ -108,22 +160,47 @@ pub fn event(plan: &Plan, batch: &Batch, run: &Run, frame: Frame, scratch: &mut 
         Form::IngestJson => Some(ingest::record(Text::new(&bytes[span.start()..span.end()], span), scratch)),
         Form::IngestText => Some(Envelope { message: span, ..Envelope::default() }),
     };
-    let drain =
-        drain(plan, run, bytes, span, envelope.map_or(Span::NONE, |envelope| envelope.token), scratch);
-    let mut event = match envelope {
+    let drain = match envelope {
+        Some(Envelope { token, .. }) if !token.is_empty() => token,
+        _ => sender(plan, run, bytes, span, scratch),
+    };
+    let event = match envelope {
         Some(envelope) => parsed(plan, run, bytes, span, envelope, scratch),
         None => unparsed(bytes, span),
     };
-    event.drain = drain;
-    event.received_us = match (plan.received, envelope.and_then(|envelope| envelope.time_us)) {
-        (Received::Event, Some(time_us)) => time_us,
-        _ => received_us,
-    };
-    event.time_us = envelope.and_then(|envelope| envelope.time_us).unwrap_or(received_us);
+    let time_us = envelope.and_then(|envelope| envelope.time_us);
+    finished(event, plan, batch, run, frame, drain, time_us)
+}
+
+/// The event with what its surroundings say.
+fn finished(
+    event: Event,
+    plan: &Plan,
+    batch: &Batch,
+    run: &Run,
+    frame: Frame,
+    drain: Span,
+    time_us: Option<i64>,
+) -> Event {
+    let mut flags = event.flags;
     if frame.truncated {
-        event.flags.set(Flags::TRUNCATED);
+        flags.set(Flags::TRUNCATED);
     }
-    event
+    let received_us = received_us(plan, batch, run, time_us);
+    Event { drain, received_us, time_us: time_us.unwrap_or(arrived_us(batch, run)), flags, ..event }
+}
+
+/// When the frame came.
+fn arrived_us(batch: &Batch, run: &Run) -> i64 {
+    run.received_us.unwrap_or(batch.received_us)
+}
+
+/// What the event says of when it came.
+fn received_us(plan: &Plan, batch: &Batch, run: &Run, time_us: Option<i64>) -> i64 {
+    match (plan.received, time_us) {
+        (Received::Event, Some(time_us)) => time_us,
+        _ => arrived_us(batch, run),
+    }
 }
 
 /// How many messages `frame` says are lost, if it is a loss notice.
@@ -232,7 +309,7 @@ fn parsed(
     }
     let mut row = Row { made: &mut scratch.made, fields: &mut scratch.fields };
     let told = match kind {
-        heroku::ROUTER => router::fields(message, &plan.trusted, &mut row),
+        heroku::ROUTER => router::fields(message, &plan.trusted, &mut row, &mut scratch.told),
         heroku::POSTGRES_LOG => postgres::fields(message, &mut row),
         heroku::ADDON_METRIC => {
             logfmt::addon(plain, &mut row);
@@ -271,11 +348,9 @@ fn parsed(
     }
 }
 
-/// The sender: what the frame names, else the request, else what a device id rule finds, else the plan's stand-in.
-fn drain(plan: &Plan, run: &Run, bytes: &[u8], frame: Span, token: Span, scratch: &mut Scratch) -> Span {
-    if !token.is_empty() {
-        return token;
-    }
+/// The sender, where the frame names none: what the request says, else what a device id rule finds, else the plan's
+/// stand-in.
+fn sender(plan: &Plan, run: &Run, bytes: &[u8], frame: Span, scratch: &mut Scratch) -> Span {
     if let Some(token) = run.origin.token.as_deref().filter(|token| !token.is_empty()) {
         return made(token, scratch);
     }

@@ -14,7 +14,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 use super::heroku::{self, Shape};
 use super::logfmt::Pairs;
 use super::text::{Row, Text, is_blank, number};
-use crate::event::{Severity, Value};
+use crate::event::{Field, Name, Severity, Span, Value};
 
 const TAIL: usize = heroku::ROUTER_TAIL.len();
 const HEAD: usize = heroku::ROUTER_HEAD.len();
@@ -38,8 +38,17 @@ struct Line<'a> {
     tail: [Option<Text<'a>>; TAIL],
 }
 
+/// What the statistics ask of a router line.
+#[derive(Clone, Copy, Default)]
+pub struct Told {
+    /// 0 if there is none.
+    pub status: u64,
+    /// Empty if there is none.
+    pub code: Span,
+}
+
 /// Appends the fields of a router line; returns the severity that its `at` or its form tells.
-pub(super) fn fields(text: Text, trusted: &[IpNet], row: &mut Row) -> Option<Severity> {
+pub(super) fn fields(text: Text, trusted: &[IpNet], row: &mut Row, told: &mut Told) -> Option<Severity> {
     let mut line = Line::default();
     let severity = match text.bytes.strip_prefix(b"Error ") {
         Some(rest) if rest.first() == Some(&b'H') => {
@@ -55,7 +64,16 @@ pub(super) fn fields(text: Text, trusted: &[IpNet], row: &mut Row) -> Option<Sev
             line.head[0].and_then(|at| heroku::level_of_value(at.bytes))
         }
     };
+    let before = row.fields.len();
     emit(&line, trusted, row);
+    *told = Told::default();
+    for field in &row.fields[before..] {
+        match *field {
+            Field { name: Name::Known(heroku::STATUS), value: Value::Int(status) } => told.status = status,
+            Field { name: Name::Known(heroku::CODE), value: Value::Text(code) } => told.code = code,
+            _ => {}
+        }
+    }
     severity
 }
 
@@ -326,7 +344,7 @@ fn address(text: Text) -> Option<IpAddr> {
 }
 
 /// The rightmost valid address that is no trusted proxy, else the leftmost valid one.
-fn client_ip<'a>(fwd: Text<'a>, trusted: &[IpNet]) -> Option<Text<'a>> {
+pub(super) fn client_ip<'a>(fwd: Text<'a>, trusted: &[IpNet]) -> Option<Text<'a>> {
     let mut leftmost = None;
     let mut end = fwd.len();
     loop {
@@ -352,7 +370,7 @@ mod tests {
     use crate::parse::tests::read;
 
     fn shown(text: &str) -> String {
-        read(text, |text, row| fields(text, &[], row)).1
+        read(text, |text, row| fields(text, &[], row, &mut Told::default())).1
     }
 
     const TAIL_SENT: &str = "dyno=web.1 connect=0ms service=4ms status=200 bytes=5";
@@ -405,7 +423,11 @@ mod tests {
             ("GET a/b status=503", None),
             ("method=GET at=error", None),
         ] {
-            assert_eq!(read(text, |text, row| fields(text, &[], row)).0, expected, "{text}");
+            assert_eq!(
+                read(text, |text, row| fields(text, &[], row, &mut Told::default())).0,
+                expected,
+                "{text}"
+            );
         }
     }
 

@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use crate::simd::digits::THREE;
+
 const SECOND_US: i64 = 1_000_000;
+const MINUTE_US: i64 = 60 * SECOND_US;
 const DAY_US: i64 = 86_400 * SECOND_US;
 /// 0000-01-01T00:00:00.000000Z.
 pub const MIN_US: i64 = days_before(0) * DAY_US;
@@ -226,27 +229,70 @@ pub fn offset_us(us: i64, zone: &TimeZone) -> i64 {
     time.map_or(0, |time| zone.to_offset(time).seconds() as i64 * SECOND_US)
 }
 
-/// Writes a time as `2026-11-22T09:51:24.537546Z`; one out of range is written as the nearest in range.
-pub fn write(us: i64) -> [u8; 27] {
-    let civil = Civil::of(us);
-    let mut text = *b"0000-00-00T00:00:00.000000Z";
-    // Two digits at a time, in 32 bits: long divisions are what this would cost.
-    let mut put = |at: usize, n: u32| {
-        text[at] = b'0' + (n / 10) as u8;
-        text[at + 1] = b'0' + (n % 10) as u8;
-    };
-    let (year, micros) = (civil.year as u32, civil.micros as u32);
-    put(0, year / 100);
-    put(2, year % 100);
-    put(5, civil.month as u32);
-    put(8, civil.day as u32);
-    put(11, civil.hour as u32);
-    put(14, civil.minute as u32);
-    put(17, civil.second as u32);
-    put(20, micros / 10_000);
-    put(22, micros / 100 % 100);
-    put(24, micros % 100);
-    text
+/// A time as it is written: `2026-11-22T09:51:24.537546Z`.
+pub type Text = [u8; 27];
+
+/// Writes a time; one out of range is written as the nearest in range.
+pub fn write(us: i64) -> Text {
+    *Writer::default().write(us)
+}
+
+/// Writes times, of which most fall into the minute of the one before: then only what is behind the minute changes.
+pub struct Writer {
+    /// What `text` says.
+    us: i64,
+    /// Where its minute begins.
+    minute_us: i64,
+    text: Text,
+}
+
+impl Default for Writer {
+    fn default() -> Writer {
+        Writer { us: 0, minute_us: 0, text: *b"1970-01-01T00:00:00.000000Z" }
+    }
+}
+
+impl Writer {
+    /// The text of a time; one out of range is written as the nearest in range.
+    #[inline(always)]
+    pub fn write(&mut self, us: i64) -> &Text {
+        if us == self.us {
+            return &self.text;
+        }
+        self.us = us;
+        let mut of_minute = us.wrapping_sub(self.minute_us) as u64;
+        if of_minute >= MINUTE_US as u64 {
+            of_minute = self.turn(us);
+        }
+        let (seconds, micros) = (of_minute as usize / 1_000_000, of_minute as usize % 1_000_000);
+        let [_, ten, one, _] = THREE[seconds];
+        let [d, e, f, _] = THREE[micros % 1000];
+        // Each four bytes overlap with the next.
+        self.text[17..21].copy_from_slice(&[ten, one, b'.', 0]);
+        self.text[20..24].copy_from_slice(&THREE[micros / 1000]);
+        self.text[23..27].copy_from_slice(&[d, e, f, b'Z']);
+        &self.text
+    }
+
+    /// Turns to the minute of a time; returns the microseconds of it.
+    #[inline(never)]
+    fn turn(&mut self, us: i64) -> u64 {
+        let us = us.clamp(MIN_US, MAX_US);
+        let civil = Civil::of(us);
+        self.minute_us = us.div_euclid(MINUTE_US) * MINUTE_US;
+        let [c, y, m, d] = [civil.year / 100, civil.year % 100, civil.month, civil.day].map(two_digits);
+        let [h, min] = [civil.hour, civil.minute].map(two_digits);
+        self.text[..17].copy_from_slice(&[
+            c[0], c[1], y[0], y[1], b'-', m[0], m[1], b'-', d[0], d[1], b'T', h[0], h[1], b':', min[0],
+            min[1], b':',
+        ]);
+        (us - self.minute_us) as u64
+    }
+}
+
+/// The digits of a number below 100.
+fn two_digits(n: i64) -> [u8; 2] {
+    [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8]
 }
 
 #[cfg(test)]
@@ -353,6 +399,23 @@ mod tests {
     fn a_time_out_of_range_is_written_as_the_nearest() {
         assert_eq!(shown(Some(i64::MIN)), "0000-01-01T00:00:00.000000Z");
         assert_eq!(shown(Some(i64::MAX)), "9999-12-31T23:59:59.999999Z");
+    }
+
+    #[test]
+    fn a_writer_turns_to_the_minute_of_each_time() {
+        let mut writer = Writer::default();
+        for minute in
+            [0, -MINUTE_US, MINUTE_US, MIN_US, MAX_US + 1 - MINUTE_US, MAX_US + 1, MIN_US - MINUTE_US]
+        {
+            for us in [0, 1, MINUTE_US - 1, 59_000_000, 999_999, 10_000_000] {
+                let us = minute + us;
+                assert_eq!(shown(Some(us)), str::from_utf8(writer.write(us)).unwrap());
+                let limited = us.clamp(MIN_US, MAX_US);
+                assert_eq!(rfc3339(writer.write(us)), Some(limited));
+            }
+        }
+        assert_eq!(writer.write(i64::MAX), b"9999-12-31T23:59:59.999999Z");
+        assert_eq!(writer.write(i64::MIN), b"0000-01-01T00:00:00.000000Z");
     }
 
     #[test]

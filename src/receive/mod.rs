@@ -4,7 +4,8 @@
 //! batch that all its connections fill. Nothing is handed from one receiver to another; what they share is counted:
 //! connections, carries, unfinished bodies. The only door inward is [`Intake`].
 //!
-//! Invariants: a receiver never blocks its thread but for the gate's microseconds; every frame counted as received is
+//! Invariants: a receiver never blocks its thread but for the gate's microseconds and the millisecond that a batch of
+//! little lingers; every frame counted as received is
 //! admitted or counted as shed; what one connection may hold, and all together, is bounded by `limits`.
 //!
 //! It does not look into a frame, and knows neither sinks nor plans.

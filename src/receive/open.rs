@@ -16,6 +16,9 @@ use crate::flow::{Intake, Slot};
 use crate::limits;
 
 const AGE: Duration = Duration::from_millis(limits::BATCH_AGE_MS);
+const LINGER: Duration = Duration::from_millis(limits::BATCH_LINGER_MS);
+/// How long after a datagram more are expected.
+const DATAGRAMS: Duration = Duration::from_secs(1);
 
 /// The batch at hand, or the wait for one.
 pub struct Open {
@@ -36,6 +39,10 @@ struct State {
     dry_since: Option<Instant>,
     /// When the first run came in.
     since: Option<Instant>,
+    /// When the last batch left.
+    left: Option<Instant>,
+    /// When datagrams last came.
+    datagrams: Option<Instant>,
     /// Runs added over the receiver's life.
     runs: u64,
     /// Who wants to know the number that a run of this batch gets.
@@ -95,7 +102,8 @@ impl Open {
         fill(scratch)
     }
 
-    /// Tells that a run was added: the batch leaves now if it is full, else when nothing more is ready.
+    /// Tells that a run was added: the batch leaves now if it is full, else when nothing more is ready and it has
+    /// lingered.
     pub fn note(&self) {
         let full = {
             let mut state = self.state.borrow_mut();
@@ -107,6 +115,12 @@ impl Open {
             true => self.flush(),
             false => self.added.notify_one(),
         }
+    }
+
+    /// The same for datagrams, which no sender holds back while the thread sleeps.
+    pub fn note_datagrams(&self) {
+        self.state.borrow_mut().datagrams = Some(Instant::now());
+        self.note();
     }
 
     /// The number that the last run of the batch at hand will get, or the number that its duplicate waits for. To be
@@ -127,6 +141,7 @@ impl Open {
             let mut state = self.state.borrow_mut();
             let Some(slot) = state.slot.take_if(|slot| !slot.batch.is_empty()) else { return };
             state.since = None;
+            state.left = Some(Instant::now());
             (slot, std::mem::take(&mut state.waiting))
         };
         let admitted = self.intake.admit(vec![slot]);
@@ -174,25 +189,43 @@ impl Open {
     pub async fn send_on(&self) {
         loop {
             self.added.notified().await;
-            while let Some(since) = self.since() {
-                let runs = self.runs();
+            while let Some((since, runs)) = self.held() {
                 // The driver looks at all sockets, and who finds something reads, before this goes on.
                 yield_now().await;
-                let young = since.elapsed() < AGE;
-                if young && self.intake.busy() {
+                let now = Instant::now();
+                if now < since + AGE && self.intake.busy() {
                     sleep_until(since + AGE).await;
-                } else if !young || self.runs() == runs {
+                } else if let Some(until) = self.lingers_until().filter(|until| *until > now) {
+                    self.linger(until, now).await;
+                } else if now >= since + AGE || self.held() == Some((since, runs)) {
                     self.flush();
                 }
             }
         }
     }
 
-    fn since(&self) -> Option<Instant> {
-        self.state.borrow().since
+    /// Waits until `until`, which is at most `LINGER` away. The thread sleeps: what comes meanwhile is read in one go,
+    /// instead of waking it for each socket. The kernel loses datagrams that nobody reads, so where they come the
+    /// sockets are served on.
+    async fn linger(&self, until: Instant, now: Instant) {
+        let datagrams = self.state.borrow().datagrams;
+        match datagrams.is_some_and(|last| now < last + DATAGRAMS) {
+            true => sleep_until(until).await,
+            false => std::thread::sleep(until - now),
+        }
     }
 
-    fn runs(&self) -> u64 {
-        self.state.borrow().runs
+    /// Since when the batch at hand holds runs, and how many there were over all batches.
+    fn held(&self) -> Option<(Instant, u64)> {
+        let state = self.state.borrow();
+        Some((state.since?, state.runs))
+    }
+
+    /// Until when the batch at hand stays though nothing more is ready. One that holds little stays until the last one
+    /// has been gone for `LINGER`: so a trickle is passed on at once, and a stream in few batches.
+    fn lingers_until(&self) -> Option<Instant> {
+        let state = self.state.borrow();
+        let little = state.slot.as_ref().is_some_and(|slot| slot.batch.len() < limits::BATCH_LINGER_BYTES);
+        state.left.filter(|_| little).map(|left| left + LINGER)
     }
 }

@@ -83,7 +83,14 @@ impl Bench {
     pub fn with_slots(listener: config::Listener, slots: usize) -> Bench {
         let batch_bytes = Batch::capacity_for(limits::FRAME_BYTES);
         let quarantine = Box::new(|_: &[u8]| {});
-        let settings = Settings { slots, parcel_bytes: 1 << 20, shards: 1, batch_bytes, quarantine };
+        let settings = Settings {
+            slots,
+            parcel_bytes: 1 << 20,
+            shards: 1,
+            vectors: Default::default(),
+            batch_bytes,
+            quarantine,
+        };
         let flow = Flow::start(settings, Arc::new(plan())).unwrap();
         let listeners = [(LISTENER, listener)];
         let receivers = Receivers::start(&listeners, 2, &[], flow.intake(), batch_bytes).unwrap();
@@ -166,6 +173,49 @@ fn tcp_frames_arrive_whatever_the_pieces() {
     let books = bench.end();
     assert_eq!(books.bytes.get(), 5 * stream.len() as u64);
     assert_eq!((books.admitted.get(), books.garbage_bytes.get()), (2500, 0));
+}
+
+#[test]
+fn a_stream_of_small_writes_leaves_in_few_batches() {
+    let bench = Bench::new(listener(ListenerKind::Tcp));
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut stream = bench.connect();
+                stream.set_nodelay(true).unwrap();
+                for _ in 0..500 {
+                    stream.write_all(frame().as_bytes()).unwrap();
+                    std::thread::sleep(Duration::from_micros(100));
+                }
+            });
+        }
+    });
+    wait_until("all frames", || bench.books.admitted.get() == 2000);
+    let batches = bench.flow.view().last;
+    // Of each of the two receivers one a millisecond, and those that hold enough.
+    let most = 2 * (begun.elapsed().as_millis() as u64 / limits::BATCH_LINGER_MS + 4);
+    assert!(batches <= most, "{batches} batches, {most} at most");
+    bench.end();
+}
+
+#[test]
+fn a_trickle_does_not_linger() {
+    let bench = Bench::new(listener(ListenerKind::Tcp));
+    let mut stream = bench.connect();
+    let mut least = Duration::MAX;
+    for sent in 1..=50 {
+        std::thread::sleep(Duration::from_millis(2 * limits::BATCH_LINGER_MS));
+        let begun = Instant::now();
+        stream.write_all(frame().as_bytes()).unwrap();
+        while bench.books.admitted.get() < sent {
+            std::hint::spin_loop();
+        }
+        least = least.min(begun.elapsed());
+    }
+    // The best of fifty, since the machine may be busy with other tests.
+    assert!(least < Duration::from_millis(limits::BATCH_LINGER_MS), "{least:?}");
+    bench.end();
 }
 
 #[test]

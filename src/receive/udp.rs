@@ -183,7 +183,7 @@ impl Datagrams {
             });
             let count = match put {
                 Some(count) => {
-                    self.receiver.open.note();
+                    self.receiver.open.note_datagrams();
                     count
                 }
                 None if self.stop.deadline().is_some_and(|deadline| deadline <= Instant::now()) => {

@@ -6,10 +6,10 @@ use super::clock::Clock;
 use super::input::{Line, RecordHead, Taker};
 use super::{Progress, ReceivedAt};
 use crate::batch::{Batch, Form, Identity, ListenerId, Origin};
-use crate::event::Span;
 use crate::flow::{Intake, Slot};
 use crate::limits;
-use crate::parse::syslog;
+use crate::parse::times::Times;
+use crate::simd::Level;
 use jiff::tz::TimeZone;
 
 /// The only listener of a replay.
@@ -60,8 +60,9 @@ pub struct Feeder {
     waiting: Vec<Waiting>,
     /// Bytes of the waiting lines.
     bytes: Vec<u8>,
-    /// Time of the first waiting line.
-    waiting_time_us: i64,
+    /// Time of the first waiting line, or of the last one in the slot: the clock takes it with the next time.
+    ahead_us: Option<i64>,
+    times: Times,
     received: ReceivedAt,
     zone: TimeZone,
     origin: Arc<Origin>,
@@ -90,6 +91,7 @@ impl Feeder {
         intake: Intake,
         received: ReceivedAt,
         zone: TimeZone,
+        vectors: Level,
         progress: Progress,
     ) -> std::io::Result<Feeder> {
         Ok(Feeder {
@@ -102,7 +104,8 @@ impl Feeder {
             clock: Clock::default(),
             waiting: Vec::new(),
             bytes: Vec::new(),
-            waiting_time_us: 0,
+            ahead_us: None,
+            times: Times::new(vectors),
             received,
             zone,
             origin: origin(Form::Syslog, false, None),
@@ -127,18 +130,23 @@ impl Feeder {
 
     /// What times without a year are near to.
     fn near_us(&self) -> i64 {
-        match (self.clock.now_us(), self.waiting.first()) {
-            (0, Some(Waiting { time_us: Some(time_us), .. })) => *time_us,
-            (0, _) => self.modified_us,
-            (now, _) => now,
+        match self.clock.now_us() {
+            0 => self.ahead_us.unwrap_or(self.modified_us),
+            now => now,
         }
     }
 
     /// Gives the waiting lines their clock, now that the time of the next line that has one is known.
     fn resolve(&mut self, next_us: Option<i64>) {
-        let Some(first) = self.waiting.first() else { return };
-        if first.time_us.is_some() {
-            self.clock.take(self.waiting_time_us, next_us);
+        if let Some(ahead) = self.ahead_us.take() {
+            self.clock.take(ahead, next_us);
+            if self.waiting.first().is_none_or(|line| line.time_us.is_none()) {
+                // The line is in the slot already.
+                self.slot_until_us = self.clock.now_us();
+            }
+        }
+        if self.waiting.is_empty() {
+            return;
         }
         let (waiting, bytes) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.bytes));
         for line in &waiting {
@@ -171,6 +179,27 @@ impl Feeder {
         let at = batch.append(bytes);
         batch.push_frame(at, bytes.len(), line.truncated);
         batch.offsets.push(line.offset);
+    }
+
+    /// Appends a line with a time of its own at once, where its clock makes no difference to it: it goes on with the
+    /// open run of a slot that is not to be cut, whatever the next time is. No line waits.
+    fn append_at_once(&mut self, line: &Line<'_>, time_us: i64, near_us: i64) -> bool {
+        let (Some(slot), Some(open)) = (&mut self.slot, &self.open) else { return false };
+        let batch = &mut slot.batch;
+        let goes_on = line.record.is_none()
+            && open.file == self.file
+            && Arc::ptr_eq(&open.origin, &self.origin)
+            && (open.received_us.is_some() || self.received == ReceivedAt::Now)
+            && (open.near_us - near_us).abs() < NEAR_US
+            && time_us.max(self.clock.now_us()).saturating_sub(self.slot_since_us) < CUT_US
+            && batch.frames.len() < limits::BATCH_FRAMES
+            && batch.room() >= line.bytes.len();
+        if goes_on {
+            let at = batch.append(line.bytes);
+            batch.push_frame(at, line.bytes.len(), line.truncated);
+            batch.offsets.push(line.offset);
+        }
+        goes_on
     }
 
     /// What the line's run says. A run goes on where it makes no difference to the line.
@@ -226,15 +255,15 @@ impl Taker for Feeder {
         let own = line.record.and_then(|record| record.received_us);
         let near_us = own.unwrap_or_else(|| self.near_us());
         let tail = self.origin.form == Form::SyslogOrTail;
-        let time_us = own.or_else(|| {
-            let frame = Span::of(0, line.bytes.len());
-            syslog::header(line.bytes, frame, tail, near_us, &self.zone)?.time_us
-        });
+        let time_us = own.or_else(|| self.times.of(line.padded, line.bytes.len(), tail, near_us, &self.zone));
         if let Some(time_us) = time_us {
             // A record's own receive time is not capped by the next one's.
             let next_us = if own.is_some() { None } else { Some(time_us) };
             self.resolve(next_us);
-            self.waiting_time_us = time_us;
+            self.ahead_us = Some(time_us);
+            if self.append_at_once(&line, time_us, near_us) {
+                return;
+            }
         } else if self.bytes.len() + self.waiting.len() * size_of::<Waiting>() > WAITING_BYTES {
             // Too long to wait for the next time: it is taken to be no later than now.
             self.resolve(Some(self.clock.now_us()).filter(|now| *now > 0));
@@ -252,7 +281,7 @@ impl Taker for Feeder {
             time_us,
             record: line.record.cloned(),
         });
-        if self.waiting.len() == 1 && time_us.is_none() {
+        if self.waiting.len() == 1 && self.ahead_us.is_none() {
             self.resolve(None);
         }
     }

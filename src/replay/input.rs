@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -26,6 +27,8 @@ pub enum InputFraming {
 #[derive(Debug)]
 pub struct Line<'a> {
     pub bytes: &'a [u8],
+    /// The same and what lies behind it in memory, which may be anything or nothing.
+    pub padded: &'a [u8],
     pub truncated: bool,
     /// First byte of the frame in its file, after its count; of records, of the record's line.
     pub offset: u64,
@@ -92,7 +95,8 @@ pub struct ReadCount {
     pub garbage_bytes: u64,
 }
 
-const CHUNK: usize = 1 << 20;
+/// What was read is still in the processor's cache when it is looked at.
+const CHUNK: usize = 256 * 1024;
 
 /// Takes the frames of an input, in order.
 pub trait Taker {
@@ -135,14 +139,15 @@ struct Stream {
 
 impl Stream {
     fn run(&mut self, source: &mut dyn Read, taker: &mut dyn Taker) -> io::Result<()> {
-        let mut buffer = vec![0; CHUNK];
+        let mut buffer = vec![0; CHUNK + limits::SLACK_BYTES];
         // Offset in the file of the buffer's first byte, and bytes of it that are filled.
         let (mut base, mut filled) = (0u64, 0);
         loop {
-            if filled == buffer.len() {
-                buffer.resize(buffer.len() * 2, 0);
+            if filled + limits::SLACK_BYTES == buffer.len() {
+                buffer.resize(buffer.len() + filled, 0);
             }
-            let n = match source.read(&mut buffer[filled..]) {
+            let end = buffer.len() - limits::SLACK_BYTES;
+            let n = match source.read(&mut buffer[filled..end]) {
                 Ok(0) => break,
                 Ok(n) => n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -150,26 +155,26 @@ impl Stream {
             };
             filled += n;
             self.read.bytes += n as u64;
-            let carry = self.step(&buffer[..filled], base, taker);
+            let carry = self.step(&buffer, filled, base, taker);
             buffer.copy_within(carry..filled, 0);
             base += carry as u64;
             filled -= carry;
             taker.progress(self.read.bytes);
         }
         if let Some((start, end, truncated)) = self.framer.finish(&buffer[..filled], End::Clean) {
-            self.frame(&buffer[start..end], truncated, base + start as u64, taker);
+            self.frame(&buffer, start..end, truncated, base + start as u64, taker);
         }
         self.read.garbage_bytes += self.framer.garbage_bytes;
         Ok(())
     }
 
-    /// Takes all frames in `bytes`; returns where the carry begins.
-    fn step(&mut self, bytes: &[u8], base: u64, taker: &mut dyn Taker) -> usize {
+    /// Takes all frames in the first `filled` bytes of `buffer`; returns where the carry begins.
+    fn step(&mut self, buffer: &[u8], filled: usize, base: u64, taker: &mut dyn Taker) -> usize {
         let mut from = 0;
         loop {
-            match self.framer.step(bytes, from) {
+            match self.framer.step(&buffer[..filled], from) {
                 Step::Frame { start, end, truncated, next } => {
-                    self.frame(&bytes[start..end], truncated, base + start as u64, taker);
+                    self.frame(buffer, start..end, truncated, base + start as u64, taker);
                     from = next;
                 }
                 Step::More { carry } => return carry,
@@ -177,9 +182,17 @@ impl Stream {
         }
     }
 
-    fn frame(&mut self, bytes: &[u8], truncated: bool, offset: u64, taker: &mut dyn Taker) {
+    fn frame(
+        &mut self,
+        buffer: &[u8],
+        place: Range<usize>,
+        truncated: bool,
+        offset: u64,
+        taker: &mut dyn Taker,
+    ) {
+        let (padded, bytes) = (&buffer[place.start..], &buffer[place]);
         if !self.records {
-            taker.line(Line { bytes, truncated, offset, record: None });
+            taker.line(Line { bytes, padded, truncated, offset, record: None });
             return;
         }
         match record(bytes) {
@@ -191,6 +204,7 @@ impl Stream {
                         Step::Frame { start, end, truncated, next } => {
                             taker.line(Line {
                                 bytes: &raw[start..end],
+                                padded: &raw[start..],
                                 truncated,
                                 offset,
                                 record: Some(&head),
@@ -202,7 +216,7 @@ impl Stream {
                 };
                 if let Some((start, end, truncated)) = framer.finish(&raw[rest..], End::Clean) {
                     let bytes = &raw[rest + start..rest + end];
-                    taker.line(Line { bytes, truncated, offset, record: Some(&head) });
+                    taker.line(Line { bytes, padded: bytes, truncated, offset, record: Some(&head) });
                 }
                 self.read.garbage_bytes += framer.garbage_bytes;
             }

@@ -111,9 +111,10 @@ pub fn run(options: Options) -> io::Result<Books> {
     let frame_bytes = frame_bytes.unwrap_or(input::FRAME_BYTES);
     let plan = plan(&options)?;
     let zone = plan.listener(LISTENER).time_zone.clone();
+    let vectors = compile::vectors(&options.pipeline);
     let flow = start(&options, plan, frame_bytes)?;
     let total = opened.iter().map(|(_, input)| input.size).sum();
-    let mut feeder = Feeder::new(flow.intake(), options.received, zone, Progress::new(total))?;
+    let mut feeder = Feeder::new(flow.intake(), options.received, zone, vectors, Progress::new(total))?;
     let form = match options.framing {
         InputFraming::Auto | InputFraming::Newline => Form::SyslogOrTail,
         InputFraming::Octet | InputFraming::LogplexBody | InputFraming::Records => Form::Syslog,
@@ -170,6 +171,7 @@ fn start(options: &Options, plan: Plan, frame_bytes: usize) -> io::Result<Flow> 
         slots: pipeline.slots,
         parcel_bytes: pipeline.parcel_bytes,
         shards: compile::threads(pipeline),
+        vectors: compile::vectors(pipeline),
         batch_bytes: Batch::capacity_for(frame_bytes),
         quarantine: Box::new(|_| {}),
     };

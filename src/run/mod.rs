@@ -89,6 +89,7 @@ impl Weir {
             slots: pipeline.slots,
             parcel_bytes: pipeline.parcel_bytes,
             shards: threads,
+            vectors: compile::vectors(&pipeline),
             batch_bytes: compile::batch_bytes(&pipeline),
             quarantine: quarantine::writer(&pipeline),
         };

@@ -5,6 +5,8 @@
 
 #![allow(dead_code, reason = "each fuzz binary includes this and runs one target")]
 
+mod shown;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -16,7 +18,7 @@ use serde_json::Value;
 use weir::batch::{Batch, Form, Identity, ListenerId, Origin};
 use weir::compile;
 use weir::config::{Surroundings, read_pipeline};
-use weir::encode::{self, Written};
+use weir::encode::{self, Alike, Written};
 use weir::event::{Event, Flags, Span, Texts};
 use weir::frame::{End, Framer, Framing, Step};
 use weir::limits;
@@ -25,11 +27,17 @@ use weir::parse::{self, Scratch, heroku, sd, syslog, time};
 use weir::plan::device::DeviceRules;
 use weir::plan::{Drain, Format, Listener, OnNoMatch, Output, Plan, Received};
 use weir::shard::Shard;
-use weir::simd::Portable;
+use weir::simd::{self, Level, Portable};
 
 /// Every target by name; its corpus is the folder of this name.
-pub static TARGETS: &[(&str, fn(&[u8]))] =
-    &[("frame", frame), ("header", header), ("event", event), ("json", json), ("pipeline", pipeline)];
+pub static TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("frame", frame),
+    ("header", header),
+    ("event", event),
+    ("quick", quick),
+    ("json", json),
+    ("pipeline", pipeline),
+];
 
 /// 2026-11-22T10:40:00Z.
 const NOW_US: i64 = 1_795_344_000_000_000;
@@ -170,6 +178,33 @@ pub fn event(input: &[u8]) {
     lines(how, more, form, frame);
 }
 
+/// Every frame of a batch says the same read quickly and the general way, with vectors and without, in any company.
+pub fn quick(input: &[u8]) {
+    /// Ends a frame of the input, so that one leaves its traces for the next.
+    const BETWEEN: u8 = 5;
+    let ([how, more], text) = settings(input);
+    let mut frames: Vec<&[u8]> =
+        text.split(|byte| *byte == BETWEEN).filter(|frame| !frame.is_empty()).collect();
+    if how & 1 == 0 {
+        frames.push(USUAL);
+    }
+    let (plan, batch) = (plan(how, more), batch(how, more, Form::Syslog, &frames));
+    for read in [true, false] {
+        let [mut general, mut best, mut portable] = std::array::from_fn(|_| Scratch::default());
+        for &frame in &batch.frames {
+            let event = parse::event(&plan, &batch, &batch.runs[0], frame, &mut general);
+            let expected = shown::shown(&event, &general, &batch, read);
+            for (level, scratch) in [(Level::best(), &mut best), (Level::Portable, &mut portable)] {
+                scratch.fields_read = read;
+                let task = shown::Quick { plan: &plan, batch: &batch, frame, scratch };
+                let event = simd::dispatch(level, task);
+                let found = shown::shown(&event, scratch, &batch, read);
+                assert_eq!(found, expected, "{}, read {read}", level.name());
+            }
+        }
+    }
+}
+
 /// A JSON body gives exactly the fields that another reader finds in it.
 pub fn json(input: &[u8]) {
     const HEAD: &[u8] = b"<190>1 2026-11-22T09:51:24.537546+00:00 host app web.1 - ";
@@ -290,14 +325,16 @@ fn plan(how: u8, more: u8) -> Plan {
     plan
 }
 
-/// A batch of a plain line and of `frame`, in one run.
-fn batch(how: u8, more: u8, form: Form, frame: &[u8]) -> Batch {
-    const BEFORE: &[u8] = b"<158>1 2026-11-22T09:51:24Z host heroku router - at=info method=GET path=\"/a\" host=b fwd=\"1.2.3.4\" status=200";
-    let mut batch = Batch::new(Batch::capacity_for(limits::FRAME_BYTES));
+/// A router line.
+const USUAL: &[u8] = b"<158>1 2026-11-22T09:51:24Z host heroku router - at=info method=GET path=\"/a\" host=b fwd=\"1.2.3.4\" status=200";
+
+/// A batch of one run of `frames`; every second may be truncated.
+fn batch(how: u8, more: u8, form: Form, frames: &[&[u8]]) -> Batch {
+    let mut batch = Batch::new(frames.iter().map(|frame| frame.len()).sum());
     (batch.number, batch.received_us) = (7, NOW_US);
-    for (text, truncated) in [(BEFORE, false), (frame, how & 32 != 0)] {
-        let at = batch.append(text);
-        batch.push_frame(at, text.len(), truncated);
+    for (place, frame) in frames.iter().enumerate() {
+        let at = batch.append(frame);
+        batch.push_frame(at, frame.len(), how & 32 != 0 && place % 2 == 1);
     }
     let named = how & 64 != 0;
     let origin = Origin {
@@ -315,7 +352,12 @@ fn batch(how: u8, more: u8, form: Form, frame: &[u8]) -> Batch {
         form,
     };
     let identity = match named {
-        true => Identity::Post { frame_id: "7f0c".into(), first: 2, continues: false, lead_loss: None },
+        true => Identity::Post {
+            frame_id: "7f0c".into(),
+            first: frames.len() as u32,
+            continues: false,
+            lead_loss: None,
+        },
         false => Identity::Batch,
     };
     batch.close_run(&Arc::new(origin), identity);
@@ -324,34 +366,42 @@ fn batch(how: u8, more: u8, form: Form, frame: &[u8]) -> Batch {
 
 /// Takes `frame` through a shard; checks what it writes and returns the NDJSON line.
 fn lines(how: u8, more: u8, form: Form, frame: &[u8]) -> Value {
-    let (plan, batch) = (plan(how, more), batch(how, more, form, frame));
+    let (plan, batch) = (plan(how, more), batch(how, more, form, &[USUAL, frame]));
     let mut out = Outcome::default();
     Shard::default().process(&plan, &batch, &mut out);
     let parcels: Vec<&[u8]> = out.parcels.iter().flatten().map(|parcel| &parcel.bytes[..]).collect();
 
     let mut scratch = Scratch::default();
     let row = parse::event(&plan, &batch, &batch.runs[0], batch.frames[1], &mut scratch);
+    let (run, mut alike) = (&batch.runs[0], Alike::default());
+    let drain = plan
+        .drains
+        .get(&*String::from_utf8_lossy(Texts { batch: batch.bytes(), made: &scratch.made }.get(row.drain)));
+    alike.turn_to_run(Portable, &plan, &batch, run);
+    alike.turn_to_drain(Portable, &plan, run, drain);
     let written = Written {
         plan: &plan,
-        run: &batch.runs[0],
+        run,
         event: &row,
         texts: Texts { batch: batch.bytes(), made: &scratch.made },
         fields: &scratch.fields,
-        drain: plan.drains.get(&*String::from_utf8_lossy(
-            Texts { batch: batch.bytes(), made: &scratch.made }.get(row.drain),
-        )),
-        id: match batch.runs[0].identity {
-            Identity::Batch => b"0123456789ab-7-2",
-            _ => b"7f0c-1",
-        },
-        received: parse::time::write(row.received_us),
+        drain,
+        alike: &alike,
+        last: encode::last_number(&batch, run, 1),
+        time: &time::write(row.time_us),
+        received: &time::write(row.received_us),
         categories: b"",
     };
+    let mut id = Vec::new();
+    alike.id(Portable, written.last, &mut id);
+    assert_eq!(str::from_utf8(&id), Ok(if how & 64 != 0 { "7f0c-1" } else { "0123456789ab-7-2" }));
+    // Without the bytes behind the texts that the shard has: what is written is the same.
     let json = |written: &Written, line: &mut Vec<u8>| encode::json::write(Portable, written, line);
-    for (parcel, (write, keys)) in parcels.iter().zip([
-        (&json as &dyn Fn(&Written, &mut Vec<u8>), JSON_KEYS),
-        (&encode::eventtracker::write, EVENTTRACKER_KEYS),
-    ]) {
+    let view = |written: &Written, line: &mut Vec<u8>| encode::eventtracker::write(Portable, written, line);
+    for (parcel, (write, keys)) in parcels
+        .iter()
+        .zip([(&json as &dyn Fn(&Written, &mut Vec<u8>), JSON_KEYS), (&view, EVENTTRACKER_KEYS)])
+    {
         let mut line = Vec::new();
         write(&written, &mut line);
         assert!(parcel.ends_with(&line), "the event before this one counts");

@@ -110,6 +110,7 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
     check::all(r, &f, &places);
     Some(Pipeline {
         threads,
+        vectors: r.choice(&f, "vectors") == "auto",
         observe: observe.map_or(defaults::OBSERVE, |address| address.value.0),
         admin: admin.map_or(defaults::ADMIN, |address| address.value.0),
         trusted_proxies: r.list(&f, "trusted_proxies", |r, node, key| r.networks(node, key)).concat(),

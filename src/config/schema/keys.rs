@@ -57,6 +57,13 @@ pub(crate) const PIPELINE: &Section = &Section {
             Default("auto"),
         ),
         key(
+            "vectors",
+            "Whether the processor's vector instructions are used; `off` gives the same output, slower.",
+            Shape::Choice(&["auto", "off"]),
+            "off",
+            Default("auto"),
+        ),
+        key(
             "observe",
             "Serves /metrics, /healthz and /readyz; may be public to the cluster.",
             Shape::Address,

@@ -123,6 +123,16 @@ fn rows_go_where_their_path_says_in_order_and_once() {
 }
 
 #[test]
+fn rows_of_several_plain_files_are_written_without_waiting_in_a_queue() {
+    let root = tempfile::tempdir().unwrap();
+    let mut sink = sink(&config(root.path(), "{drain}"));
+    let rows = [("a", 0, "1"), ("a", 0, "2"), ("b", 0, "3"), ("a", 0, "4"), ("c", 0, "5"), ("b", 0, "6")];
+    sink.take(&parcel(1, &rows)).unwrap();
+    assert_eq!(sink.queued_bytes, 0);
+    assert_eq!(texts(root.path()), pairs([("a", "1\n2\n4\n"), ("b", "3\n6\n"), ("c", "5\n")]));
+}
+
+#[test]
 fn the_root_is_created_and_one_that_cannot_be_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("file"), "").unwrap();

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::super::Refusal;
+use super::packs::Packs;
 use crate::batch::Number;
 use crate::outcome::Parcel;
 
@@ -22,9 +23,10 @@ enum State {
     Done,
 }
 
-/// One or more consecutive rows.
+/// One or more rows that follow one another in the order of sending.
 #[derive(Clone, Copy, Debug)]
 struct Message {
+    /// Place of its first row in that order.
     first: u32,
     rows: u32,
     state: State,
@@ -34,14 +36,21 @@ struct Message {
 #[derive(Debug)]
 struct Record {
     parcel: Arc<Parcel>,
+    /// Which rows share a message; `None` where each is one, in the order of the parcel.
+    packs: Option<Packs>,
     messages: Vec<Message>,
-    /// The first row that is in no message yet.
+    /// The first row in the order of sending that is in no message yet.
     next_row: u32,
     flying: u32,
     waiting: u32,
 }
 
 impl Record {
+    /// The row at a place in the order of sending.
+    fn row(&self, at: u32) -> u32 {
+        self.packs.as_ref().map_or(at, |packs| packs.order[at as usize])
+    }
+
     fn is_done(&self) -> bool {
         self.flying == 0 && self.waiting == 0 && self.next_row as usize == self.parcel.rows.len()
     }
@@ -63,8 +72,11 @@ pub(super) enum Next {
         first: u32,
         rows: u32,
     },
-    /// A new message that begins at this row.
-    From(u32),
+    /// A new message.
+    New {
+        first: u32,
+        rows: u32,
+    },
     Nothing,
 }
 
@@ -109,16 +121,19 @@ impl Flights {
             && self.records.iter().any(|record| record.waiting > 0 && record.parcel.number < number)
     }
 
-    /// Enters a parcel and returns its place, or `None` if all of it is safe or it was skipped.
-    pub fn enter(&mut self, parcel: &Arc<Parcel>) -> Option<usize> {
+    /// Enters a parcel and returns its place, or `None` if all of it is safe or it was skipped. `packs` says which
+    /// rows of one that is new share a message; without, each is one.
+    pub fn enter(&mut self, parcel: &Arc<Parcel>, packs: Option<Packs>) -> Option<usize> {
         if parcel.number > self.last {
             self.last = parcel.number;
             if parcel.rows.is_empty() {
                 return None;
             }
+            let messages = packs.as_ref().map_or(parcel.rows.len(), |packs| packs.ends.len());
             self.records.push_back(Record {
                 parcel: parcel.clone(),
-                messages: Vec::with_capacity(parcel.rows.len()),
+                packs,
+                messages: Vec::with_capacity(messages),
                 next_row: 0,
                 flying: 0,
                 waiting: 0,
@@ -133,15 +148,27 @@ impl Flights {
     pub fn next(&self, place: usize) -> Next {
         let record = &self.records[place - self.base];
         if record.waiting > 0 {
-            let at = record.messages.iter().position(|message| message.state == State::Waiting);
-            let at = at.expect("waiting messages are counted");
-            let Message { first, rows, .. } = record.messages[at];
-            return Next::Again { ticket: ticket(place, at), first, rows };
+            let messages = record.messages.iter().enumerate();
+            let waiting = messages.filter(|(_, message)| message.state == State::Waiting);
+            let (at, message) =
+                waiting.min_by_key(|(_, message)| message.first).expect("waiting messages are counted");
+            return Next::Again { ticket: ticket(place, at), first: message.first, rows: message.rows };
         }
-        if (record.next_row as usize) < record.parcel.rows.len() {
-            return Next::From(record.next_row);
+        let first = record.next_row;
+        if first as usize == record.parcel.rows.len() {
+            return Next::Nothing;
         }
-        Next::Nothing
+        let rows = record.packs.as_ref().map_or(1, |packs| {
+            let at = packs.ends.partition_point(|end| *end <= first);
+            packs.ends[at] - first
+        });
+        Next::New { first, rows }
+    }
+
+    /// The rows of a message of the parcel at `place`, rising.
+    pub fn rows(&self, place: usize, first: u32, rows: u32) -> impl DoubleEndedIterator<Item = u32> {
+        let record = &self.records[place - self.base];
+        (first..first + rows).map(|at| record.row(at))
     }
 
     /// The ticket of the message that `sent` will enter.
@@ -172,11 +199,29 @@ impl Flights {
         self.change(ticket, State::Waiting);
     }
 
+    /// Makes messages of one row each, to be sent, of one that was refused whole; false where it has but one row.
+    pub fn split(&mut self, ticket: Ticket) -> bool {
+        let Some((record, at)) = self.find(ticket) else { return false };
+        let message = record.messages[at];
+        if message.rows == 1 {
+            return false;
+        }
+        record.messages[at].rows = 1;
+        let rest = message.first + 1..message.first + message.rows;
+        let added = rest.len();
+        record.messages.extend(rest.map(|first| Message { first, rows: 1, state: State::Waiting }));
+        record.waiting += added as u32;
+        self.waiting += added;
+        self.change(ticket, State::Waiting);
+        true
+    }
+
     /// Notes that a message is refused for good.
     pub fn refuse(&mut self, ticket: Ticket, reason: &'static str) {
         let Some((record, at)) = self.find(ticket) else { return };
         let (parcel, message) = (&record.parcel, record.messages[at]);
-        let refusals = (message.first..message.first + message.rows).map(|row| Refusal {
+        let rows = (message.first..message.first + message.rows).map(|at| record.row(at));
+        let refusals = rows.map(|row| Refusal {
             number: parcel.number,
             row,
             reason,
@@ -193,7 +238,7 @@ impl Flights {
         let Some((record, at)) = self.find(ticket) else { return 0 };
         let message = record.messages[at];
         (message.first..message.first + message.rows)
-            .map(|row| record.parcel.row_bytes(row as usize).len())
+            .map(|at| record.parcel.row_bytes(record.row(at) as usize).len())
             .sum()
     }
 
@@ -259,14 +304,14 @@ mod tests {
 
     /// Sends all of a parcel, a row a message, and returns the tickets.
     fn send(flights: &mut Flights, parcel: &Arc<Parcel>) -> Vec<Ticket> {
-        let Some(place) = flights.enter(parcel) else { return Vec::new() };
+        let Some(place) = flights.enter(parcel, None) else { return Vec::new() };
         let mut tickets = Vec::new();
         loop {
             match flights.next(place) {
                 Next::Nothing => return tickets,
-                Next::From(_) => {
+                Next::New { rows, .. } => {
                     tickets.push(flights.next_ticket(place));
-                    flights.sent(place, 1);
+                    flights.sent(place, rows);
                 }
                 Next::Again { ticket, .. } => {
                     tickets.push(ticket);
@@ -318,10 +363,10 @@ mod tests {
     fn refused_rows_are_told_and_done() {
         let mut flights = Flights::default();
         let parcel = parcel(7, 3);
-        let place = flights.enter(&parcel).unwrap();
+        let place = flights.enter(&parcel, None).unwrap();
         let ticket = flights.next_ticket(place);
         flights.sent(place, 2);
-        assert_eq!(flights.next(place), Next::From(2));
+        assert_eq!(flights.next(place), Next::New { first: 2, rows: 1 });
         assert_eq!(flights.message_bytes(ticket), 4);
         flights.refuse(ticket, "too_large");
         let rest = send(&mut flights, &parcel);
@@ -332,5 +377,29 @@ mod tests {
         flights.take_refused(&mut refused);
         let told: Vec<_> = refused.iter().map(|r| (r.number, r.row, &*r.id, &*r.bytes)).collect();
         assert_eq!(told, [(7, 0, &b"A"[..], &b"a\n"[..]), (7, 1, b"B", b"b\n")]);
+    }
+
+    #[test]
+    fn a_packed_message_that_is_refused_is_sent_row_by_row() {
+        let mut flights = Flights::default();
+        let parcel = parcel(1, 4);
+        let packs = Packs { order: vec![0, 2, 1, 3], ends: vec![2, 4] };
+        let place = flights.enter(&parcel, Some(packs)).unwrap();
+        assert_eq!(flights.next(place), Next::New { first: 0, rows: 2 });
+        assert_eq!(flights.rows(place, 0, 2).collect::<Vec<_>>(), [0, 2]);
+        let tickets = send(&mut flights, &parcel);
+        assert_eq!((tickets.len(), flights.flying()), (2, 2));
+        assert!(flights.split(tickets[0]));
+        flights.arrived(tickets[1]);
+        assert!(flights.owes_before(2));
+        let again = send(&mut flights, &parcel);
+        assert_eq!((again.len(), again[0], flights.flying()), (2, tickets[0], 2));
+        assert!(!flights.split(again[1]), "a row cannot be split");
+        flights.refuse(again[1], "too_large");
+        flights.arrived(again[0]);
+        let mut refused = Vec::new();
+        flights.take_refused(&mut refused);
+        assert_eq!((refused.len(), refused[0].row, &*refused[0].bytes), (1, 2, &b"c\n"[..]));
+        assert_eq!((flights.mark(), flights.flying()), (1, 0));
     }
 }

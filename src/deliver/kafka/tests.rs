@@ -372,6 +372,57 @@ fn topics_headers_and_packing_follow_the_configuration() {
     assert_eq!(read("events.other"), own(&[("d2", "o6", "1-5"), ("", "o7\no8", "1-6")]));
 }
 
+/// Rows of `drains` drains in turn, `each` of each.
+fn in_turn(drains: usize, each: usize) -> Vec<(&'static str, String)> {
+    let names = ["d0", "d1", "d2"];
+    (0..drains * each).map(|at| (names[at % drains], format!("o{at:03}"))).collect()
+}
+
+#[test]
+fn events_of_a_drain_share_a_message_though_others_come_between() {
+    let cluster = mock();
+    let mut config = config(&cluster.bootstrap_servers(), FIXED);
+    config.events_per_message = 64;
+    let mut sink = sink(&config).unwrap();
+    let parcels = [parcel(1, &in_turn(3, 100)), parcel(2, &in_turn(2, 3))];
+    deliver(&mut sink, &parcels, |_| {});
+    let mut got = read(&cluster.bootstrap_servers(), "events");
+    got.sort_by(|a, b| a.key.cmp(&b.key));
+    let sizes: Vec<usize> = got.iter().map(|message| message.text.lines().count()).collect();
+    assert_eq!(sizes, [64, 36, 3, 64, 36, 3, 64, 36]);
+    check(got, &sent(&parcels));
+}
+
+#[test]
+fn of_a_packed_message_only_what_is_too_large_is_refused() {
+    let cluster = mock();
+    let options = [("batch.size", "1000000"), ("message.max.bytes", "3000")];
+    let mut config = config(&cluster.bootstrap_servers(), &options);
+    config.events_per_message = 64;
+    let mut sink = sink(&config).unwrap();
+    let mut rows = in_turn(3, 100);
+    rows[7].1 = "x".repeat(4000);
+    let parcels = [parcel(1, &rows)];
+    let (refused, lost) = deliver(&mut sink, &parcels, |_| {});
+    let told: Vec<_> = refused.iter().map(|r| (r.number, r.row, r.reason, &*r.id)).collect();
+    assert_eq!((told, lost), (vec![(1, 7, "too_large", &b"1-7"[..])], 0));
+    let got = read(&cluster.bootstrap_servers(), "events");
+    assert_eq!(got.iter().map(|message| message.text.lines().count()).sum::<usize>(), 299);
+}
+
+#[test]
+fn a_packed_message_that_the_broker_refuses_is_sent_row_by_row() {
+    let cluster = mock();
+    let mut config = config(&cluster.bootstrap_servers(), FIXED);
+    config.events_per_message = 64;
+    let mut sink = sink(&config).unwrap();
+    cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD]);
+    let parcels = [parcel(1, &in_turn(1, 5))];
+    let (refused, lost) = deliver(&mut sink, &parcels, |_| {});
+    assert_eq!((refused.len(), lost), (0, 1));
+    check(read(&cluster.bootstrap_servers(), "events"), &sent(&parcels));
+}
+
 #[test]
 fn closing_leaves_the_mark_before_what_was_not_acknowledged() {
     let cluster = mock();

@@ -230,6 +230,11 @@ impl Program {
         self.rules.is_empty() && self.taken.is_empty() && self.derived.is_empty()
     }
 
+    /// Whether a rule may read fields that the parser found, those of JSON bodies among them.
+    pub fn reads_fields(&self) -> bool {
+        self.wants_fields
+    }
+
     /// How many distinct tests it has, those that are lazy apart.
     pub fn bits(&self) -> usize {
         self.bits
