@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::batch::{Admission, Batch, Frame, ListenerId, Number, Run};
 use crate::encode::{self, Alike, Written};
-use crate::event::{Event, Flags, Texts};
+use crate::event::{Event, Flags, KindId, Severity, Texts};
 use crate::frame;
 use crate::limits;
 use crate::outcome::{Apart, Outcome, Parcel, Row, Share, Word};
@@ -181,7 +181,7 @@ impl Shard {
         for (place, &frame) in frames.iter().enumerate() {
             let mut event = parse::event_by(vector, plan, batch, run, frame, &mut self.scratch);
             if plan.rules.is_some() {
-                event = self.known(plan, batch, run, event);
+                (event.kind, event.severity) = self.known(plan, batch, run, event);
             }
             if is_written && !self.scratch.made.is_empty() {
                 // To be read with made text, as the batch's slack is with its own.
@@ -239,16 +239,17 @@ impl Shard {
         finish_run(run.origin.listener, &share, &apart, out);
     }
 
-    /// The event with what the plan's rules know of it; their fields and categories are in the scratch.
+    /// The event's kind and severity by the plan's rules, which change nothing else of it; their fields and categories are
+    /// in the scratch. It takes a copy, so that without rules an event stays in registers.
     #[inline(never)]
-    fn known(&mut self, plan: &Plan, batch: &Batch, run: &Run, mut event: Event) -> Event {
+    fn known(&mut self, plan: &Plan, batch: &Batch, run: &Run, mut event: Event) -> (KindId, Severity) {
         let by_parser = event.kind;
         let Scratch { made, fields, .. } = &mut self.scratch;
         rules::apply(plan, run, batch.bytes(), &mut event, made, fields, &mut self.rules);
         if event.kind == heroku::ROUTER && by_parser != heroku::ROUTER {
             self.scratch.told = self.scratch.told_by_fields();
         }
-        event
+        (event.kind, event.severity)
     }
 }
 
