@@ -102,9 +102,11 @@ impl Shard {
     fn process_with<V: Vector>(&mut self, vector: V, plan: &Plan, batch: &Batch, out: &mut Outcome) {
         begin(plan, batch, out);
         let mut fillings = self.open_parcels(plan, batch.number);
-        let rules = plan.rules.as_ref();
-        self.scratch.fields_read = !fillings.is_empty() || rules.is_some_and(|rules| rules.reads_fields());
-        self.tally.fit(rules.map_or(0, |rules| rules.kinds().len()));
+        if plan.rules.is_none() {
+            self.rules.forget();
+        }
+        let read_by_rules = plan.rules.as_ref().is_some_and(|rules| rules.reads_fields());
+        self.scratch.fields_read = !fillings.is_empty() || read_by_rules;
         for run in &batch.runs {
             let frames = match run.admission {
                 Admission::Duplicate => continue,
@@ -213,11 +215,6 @@ impl Shard {
             self.alike.turn_to_drain(vector, plan, run, drain);
             let (time, received) = (self.time.write(event.time_us), self.received.write(event.received_us));
             let last = encode::last_number(batch, run, run.first + place as u32);
-            // Without rules, what the last ones found is still there.
-            let categories = match plan.rules {
-                Some(_) => &self.rules.matched().categories_json[..],
-                None => b"",
-            };
             // Made where it is written, so that its parts stay in registers.
             let written = || Written {
                 plan,
@@ -230,7 +227,7 @@ impl Shard {
                 last,
                 time,
                 received,
-                categories,
+                categories: &self.rules.matched().categories_json,
             };
             for filling in &mut *fillings {
                 filling.add(vector, &written);

@@ -2,7 +2,6 @@
 
 use crate::batch::ListenerId;
 use crate::event::{KindId, Severity};
-use crate::parse::heroku;
 
 /// Router status classes: none, 1xx to 5xx, other.
 pub const STATUS_CLASSES: [&str; 7] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx", "other"];
@@ -39,8 +38,6 @@ fn code_name(index: usize) -> String {
 pub struct Tally {
     /// By listener, kind and severity.
     events: Vec<u64>,
-    /// Kinds that it has places for, beside those that the parser knows.
-    more_kinds: usize,
     /// By status class, then code.
     router: Vec<u64>,
     /// Messages reported lost, by code.
@@ -66,43 +63,14 @@ fn add_new(places: &mut Vec<u64>, index: usize, n: u64, step: usize) {
 }
 
 impl Tally {
-    /// Has places for so many kinds from now on, if it has fewer; an event of any other kind must not be counted.
-    pub fn fit(&mut self, kinds: usize) {
-        if kinds > heroku::KINDS.len() + self.more_kinds {
-            self.widen(kinds - heroku::KINDS.len());
-        }
-    }
-
-    #[cold]
-    fn widen(&mut self, more_kinds: usize) {
-        let narrow = core::mem::take(&mut self.events);
-        let (before, after) = (self.kinds_x_severities(), {
-            self.more_kinds = more_kinds;
-            self.kinds_x_severities()
-        });
-        for of_listener in narrow.chunks(before) {
-            self.events.extend_from_slice(of_listener);
-            self.events.resize(self.events.len() + after - of_listener.len(), 0);
-        }
-    }
-
-    /// Places that a listener has.
-    #[inline(always)]
-    fn kinds_x_severities(&self) -> usize {
-        (heroku::KINDS.len() + self.more_kinds) * Severity::ALL.len()
-    }
+    /// Places of a listener: for as many kinds as packs can name.
+    const KINDS_X_SEVERITIES: usize = KindId::COUNT * Severity::ALL.len();
 
     #[inline(always)]
     pub fn event(&mut self, listener: ListenerId, kind: KindId, severity: Severity) {
-        self.events_of(listener, kind, severity, 1);
-    }
-
-    #[inline(always)]
-    fn events_of(&mut self, listener: ListenerId, kind: KindId, severity: Severity, n: u64) {
-        let places = self.kinds_x_severities();
         let kind_and_severity = kind.0 as usize * Severity::ALL.len() + severity as usize;
-        debug_assert!(kind_and_severity < places, "the tally fits the plan");
-        add(&mut self.events, listener.0 as usize * places + kind_and_severity, n, places);
+        let index = listener.0 as usize * Self::KINDS_X_SEVERITIES + kind_and_severity;
+        add(&mut self.events, index, 1, Self::KINDS_X_SEVERITIES);
     }
 
     #[inline(always)]
@@ -128,9 +96,8 @@ impl Tally {
 
     /// Adds `other` to it. `drain_series` bounds the drains told apart; the rest counts under `other`.
     pub fn merge(&mut self, other: &Tally, drain_series: usize) {
-        self.fit(heroku::KINDS.len() + other.more_kinds);
-        for (listener, kind, severity, n) in other.events() {
-            self.events_of(listener, kind, severity, n);
+        for (index, &n) in other.events.iter().enumerate().filter(|(_, n)| **n > 0) {
+            add(&mut self.events, index, n, Self::KINDS_X_SEVERITIES);
         }
         for (index, &n) in other.router.iter().enumerate().filter(|(_, n)| **n > 0) {
             add(&mut self.router, index, n, STATUS_CLASSES.len() * CODES);
@@ -147,10 +114,9 @@ impl Tally {
 
     /// Non-zero counts of events: listener, kind, severity, count.
     pub fn events(&self) -> impl Iterator<Item = (ListenerId, KindId, Severity, u64)> + '_ {
-        let places = self.kinds_x_severities();
-        self.events.iter().enumerate().filter(|(_, n)| **n > 0).map(move |(index, &n)| {
-            let listener = ListenerId((index / places) as u16);
-            let kind = KindId((index % places / Severity::ALL.len()) as u8);
+        self.events.iter().enumerate().filter(|(_, n)| **n > 0).map(|(index, &n)| {
+            let listener = ListenerId((index / Self::KINDS_X_SEVERITIES) as u16);
+            let kind = KindId((index % Self::KINDS_X_SEVERITIES / Severity::ALL.len()) as u8);
             (listener, kind, Severity::ALL[index % Severity::ALL.len()], n)
         })
     }
@@ -254,6 +220,7 @@ const TOKEN: usize = 38;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parse::heroku;
 
     #[test]
     fn codes_have_places_of_their_own() {
@@ -266,28 +233,22 @@ mod tests {
     }
 
     #[test]
-    fn kinds_of_packs_have_places_when_the_tally_fits_them() {
-        let known = heroku::KINDS.len();
-        let (mut sum, mut narrow, mut wide) = (Tally::default(), Tally::default(), Tally::default());
-        let seen = |tally: &Tally| tally.events().collect::<Vec<_>>();
-        let (last, of_pack) = (KindId(known as u8 - 1), KindId(known as u8 + 4));
-        for listener in [ListenerId(0), ListenerId(2)] {
-            narrow.event(listener, last, Severity::Info);
+    fn kinds_of_packs_have_places_of_their_own() {
+        let known = heroku::KINDS.len() as u8;
+        let kinds = [0, known - 1, known, u8::MAX].map(KindId);
+        let (mut sum, mut part) = (Tally::default(), Tally::default());
+        let mut expected = Vec::new();
+        for listener in [0, 2].map(ListenerId) {
+            for kind in kinds {
+                for severity in [Severity::Emergency, Severity::Debug] {
+                    part.event(listener, kind, severity);
+                    expected.push((listener, kind, severity, 2));
+                }
+            }
         }
-        wide.fit(known + 5);
-        wide.event(ListenerId(1), of_pack, Severity::Emergency);
-        let (a, b, c) = (
-            (ListenerId(0), last, Severity::Info, 1),
-            (ListenerId(1), of_pack, Severity::Emergency, 1),
-            (ListenerId(2), last, Severity::Info, 1),
-        );
-        sum.merge(&narrow, 1);
-        assert_eq!(seen(&sum), [a, c]);
-        sum.merge(&wide, 1);
-        assert_eq!(seen(&sum), [a, b, c]);
-        narrow.merge(&wide, 1);
-        narrow.fit(known);
-        assert_eq!(seen(&narrow), [a, b, c]);
+        sum.merge(&part, 1);
+        sum.merge(&part, 1);
+        assert_eq!(sum.events().collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -8,10 +8,16 @@ use serde_json::Value as Json;
 use super::compile::{For, compile_with};
 use super::probe::Probe;
 use super::*;
+use crate::batch::{Batch, Identity};
+use crate::encode::tests::origin;
+use crate::event::KindId;
+use crate::outcome::Outcome;
 use crate::parse::heroku;
 use crate::plan::rules::Program;
 use crate::plan::rules::convert::Type;
 use crate::plan::rules::plain::holds;
+use crate::plan::{Format, Output, Plan};
+use crate::shard::Shard;
 
 pub(super) const HEAD: &str = "weir: pack/v1\npack: {id: p, version: 1.0.0}\n";
 const FIELDS: &str = "fields: {n: {type: u16}, user: {type: string}, ip: {type: ip}, flag: {type: bool}, ms: {type: duration_ms}, l: {type: [string]}}\n";
@@ -624,4 +630,38 @@ fn five_thousand_rules_compile() {
     let mut probe = Probe::new(program, Vec::new(), false);
     let seen = probe.see(b"<190>1 2026-01-01T00:00:00Z host app web.1 - a LITERAL number 4711 of many", 0);
     assert_eq!(seen.json["categories"], serde_json::json!(["p.category.c4711"]));
+}
+
+#[test]
+fn a_shard_writes_what_the_rules_of_its_plan_find_and_nothing_of_the_plan_before() {
+    let pack = good(&format!(
+        "{HEAD}knowledge_objects: [{{id: o, kind: door, rules: [{{applies_to: {{source: gate}}}}]}}]\n\
+         categories: [{{id: c, detect: {{s: {{kind: door}}}}}}]\n"
+    ));
+    let mut plan = crate::encode::tests::plan();
+    plan.outputs = vec![Output { format: Some(Format::Ndjson), rows: false }];
+    let mut batch = Batch::new(4096);
+    let frame = b"<14>1 2026-11-22T09:51:24.537546+00:00 host gate 1 - open";
+    let at = batch.append(frame);
+    batch.push_frame(at, frame.len(), false);
+    batch.close_run(&Arc::new(origin(None)), Identity::Batch);
+    let (mut shard, mut out) = (Shard::default(), Outcome::default());
+    let mut line = |plan: &Plan| {
+        shard.process(plan, &batch, &mut out);
+        let parcel = out.parcels[0].clone().unwrap();
+        let kinds: Vec<KindId> = shard.take_tally().unwrap().events().map(|(_, kind, ..)| kind).collect();
+        (serde_json::from_slice::<Json>(&parcel.bytes).unwrap(), kinds)
+    };
+    let known = Arc::new(compile(&[pack], &[]).unwrap());
+    plan.rules = Some(known.clone());
+    let (event, kinds) = line(&plan);
+    assert_eq!(
+        (&event["kind"], &event["categories"]),
+        (&"door".into(), &serde_json::json!(["p.category.c"]))
+    );
+    assert_eq!(known.kinds()[kinds[0].0 as usize].as_ref(), "door");
+    plan.rules = None;
+    let (event, kinds) = line(&plan);
+    assert_eq!((&event["kind"], &event["categories"]), (&"other".into(), &Json::Null));
+    assert_eq!(kinds, [heroku::OTHER]);
 }

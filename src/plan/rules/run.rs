@@ -57,12 +57,7 @@ pub fn run(program: &Arc<Program>, subjects: &mut Subjects, scratch: &mut RulesS
     scratch.colours = Colours::Unknown;
     scratch.text_done = false;
     scratch.objects.clear();
-    let matched = &mut scratch.matched;
-    matched.categories.clear();
-    matched.alerts.clear();
-    matched.objects.clear();
-    matched.categories_json.clear();
-    (matched.unconverted, matched.conflicts) = (0, 0);
+    scratch.forget();
     let mut run = Run { program, subjects, scratch };
     run.all();
 }

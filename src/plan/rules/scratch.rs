@@ -122,6 +122,16 @@ impl RulesScratch {
         &self.matched
     }
 
+    /// Forgets what the last event was found to be.
+    pub fn forget(&mut self) {
+        let matched = &mut self.matched;
+        matched.categories.clear();
+        matched.alerts.clear();
+        matched.objects.clear();
+        matched.categories_json.clear();
+        (matched.unconverted, matched.conflicts) = (0, 0);
+    }
+
     /// The value of a declared field of the last event, those included that its output does not show; of fields that
     /// nothing asks about only if the program keeps all.
     pub fn value(&self, name: &str) -> Option<Value> {
