@@ -1,8 +1,9 @@
 //! Processes a fixed number of batches and ends: what `benches/run` counts the instructions of.
 //!
-//! `count CORPUS OUTPUT PASSES` prints how many events, bytes in and bytes out one pass has; two runs of different lengths
+//! `count CORPUS OUTPUT PASSES [RULES]` prints how many events, bytes in and bytes out one pass has; two runs of different lengths
 //! differ by whole passes and nothing else. OUTPUT is `framing`, which only finds the frames in the stream, or what a
-//! shard writes: `none`, `ndjson` or `eventtracker`. `count each CORPUS/OUTPUT...` does several, one after the other, and
+//! shard writes: `none`, `ndjson` or `eventtracker`. RULES are packs, by id or path, or a number of rules of one literal
+//! each; without, there are none. `count each CORPUS/OUTPUT...` does several, one after the other, and
 //! calls `boundary` before and after the passes that count, so that one run of the counting program is enough for all.
 //! `count stream CORPUS MEGABYTES` writes a corpus to standard output, as a sender would.
 //! `count kinds` lists the hostile kinds, which are corpora too. It measures nothing itself.
@@ -54,10 +55,13 @@ fn main() -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        [corpus, output, passes] => {
+        [corpus, output, passes, ref rules @ ..] if rules.len() < 2 => {
             let (Some(mut job), Ok(passes)) = (Job::new(corpus, output), passes.parse()) else {
                 return usage();
             };
+            if let ([rules], Some(work)) = (rules, &mut job.work) {
+                work.know(rules);
+            }
             let written = job.pass(passes);
             job.print(written);
             ExitCode::SUCCESS
@@ -72,7 +76,7 @@ fn main() -> ExitCode {
 
 fn usage() -> ExitCode {
     eprintln!(
-        "usage: count CORPUS framing|none|ndjson|eventtracker PASSES, count each CORPUS/OUTPUT..., count kinds"
+        "usage: count CORPUS framing|none|ndjson|eventtracker PASSES [PACK,...|NUMBER], count each CORPUS/OUTPUT..., count kinds"
     );
     ExitCode::from(2)
 }

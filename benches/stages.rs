@@ -176,6 +176,7 @@ fn encoding(group: &mut Group, batches: &[Batch]) {
                         last: one.last,
                         time: time.write(one.event.time_us),
                         received: received.write(one.event.received_us),
+                        categories: b"",
                     };
                     let writing = Writing { format, written: black_box(&written), out: &mut out };
                     simd::dispatch(Level::best(), writing);

@@ -36,6 +36,8 @@ pub enum Command {
     Demo(Demo),
     Replay(Replay),
     Check(Check),
+    Test(Test),
+    Explain(Explain),
     /// Print the built-in pipeline, commented: a file to start from
     #[command(after_help = "Example:
   weir config > weir.yaml")]
@@ -116,6 +118,12 @@ pub struct Replay {
     /// Computer of events that have none
     #[arg(long, value_name = "NAME")]
     pub computer: Option<String>,
+    /// Packs instead of the pipeline's, in order: paths, or ids of those that are compiled in
+    #[arg(long = "pack", value_name = "PACK")]
+    pub packs: Vec<String>,
+    /// Give a param of the packs another value
+    #[arg(long = "set", value_name = "PARAM=VALUE", value_parser = assignment, requires = "packs")]
+    pub set: Vec<(String, String)>,
     /// Exit 1 if there was garbage, an unparsed or a quarantined frame
     #[arg(long)]
     pub strict: bool,
@@ -153,41 +161,79 @@ pub enum Received {
     At(Timestamp),
 }
 
-/// Print every problem of a pipeline file, or that there is none
+/// Print every problem of a pipeline file or a pack, or that there is none
 #[derive(Args, Debug)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   weir check weir.yaml
+  weir check pipelines/heroku
 
 Exit code 1 if there is a problem. Environment variables have to be set as for `weir run`.")]
 pub struct Check {
-    /// Pipeline file
+    /// Pipeline file, pack, or folder that holds a pack.yaml
     pub path: PathBuf,
+}
+
+/// Run the tests that a pack carries
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  weir test pipelines/heroku
+  weir test my-pack.yaml --junit report.xml
+  weir test my-pack.yaml --set auth_fail_threshold=5
+
+Exit code 1 if a test fails or the pack has a problem. What needs windows is not run yet, and said to be so.")]
+pub struct Test {
+    /// Pack, or folder that holds a pack.yaml
+    pub path: PathBuf,
+    /// Write the results to this file as JUnit does
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Give a param another value
+    #[arg(long = "set", value_name = "PARAM=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+}
+
+/// Say why a line is what it is: kind, fields, categories, and each condition true or false
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  weir explain '<190>1 2026-01-01T00:00:00Z d.x app web.1 - - login failed'
+  heroku logs -n 1 | weir explain - --alert auth_failure
+  weir explain - --pack my-pack.yaml --alert my_alert < line.txt")]
+pub struct Explain {
+    /// The line as it was received, or `-` for standard input
+    pub line: String,
+    /// Only this alert, category or knowledge object, by its id
+    #[arg(long, value_name = "ID")]
+    pub alert: Option<String>,
+    /// Packs, in order: paths, or ids of those that are compiled in [default: heroku]
+    #[arg(long = "pack", value_name = "PACK")]
+    pub packs: Vec<String>,
 }
 
 /// Print a JSON schema
 #[derive(Args, Debug)]
 #[command(after_help = "Example:
   weir schema pipeline > pipeline.schema.json
+  weir schema pack --markdown
 
 Editors with a YAML language server complete and check a file that begins with
   # yaml-language-server: $schema=pipeline.schema.json")]
 pub struct Schema {
     #[arg(value_enum)]
     pub of: SchemaOf,
+    /// Print a reference page for people instead; of packs only
+    #[arg(long)]
+    pub markdown: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SchemaOf {
     /// Of a pipeline file
     Pipeline,
-    /// Of a pack; not in this version
+    /// Of a pack
     Pack,
     /// Of an event, one line of ndjson
     Event,
 }
-
-/// What `weir schema pack` says before it exits with 2.
-pub const NO_PACK_SCHEMA: &str = "packs come with a later version, so there is no schema of them yet";
 
 /// Print the Heroku commands that make an app drain into a pipeline
 #[derive(Args, Debug)]
@@ -238,6 +284,11 @@ pub fn man() -> Vec<u8> {
         write(command, &mut out);
     }
     out
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("a param, `=` and its value: auth_fail_threshold=5")?;
+    Ok((name.into(), value.into()))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -306,6 +357,12 @@ mod tests {
         assert_eq!(replay.files, [PathBuf::from("a"), PathBuf::from("-")]);
         assert_eq!((replay.framing, replay.received), (ReplayFraming::LogplexBody, Received::Now));
         assert_eq!(replay.zone, config::zone("-05:30"));
+        let Ok(Command::Test(test)) = parse("weir test p --junit j.xml --set a=b=c") else { panic!("test") };
+        assert_eq!(test.set, [("a".to_string(), "b=c".to_string())]);
+        let Ok(Command::Explain(explain)) = parse("weir explain - --pack a --pack b") else {
+            panic!("explain")
+        };
+        assert_eq!(explain.packs.len(), 2);
         let Ok(Command::DrainSetup(setup)) = parse("weir drain-setup my-app --host ::1") else {
             panic!("setup")
         };
@@ -326,6 +383,9 @@ mod tests {
             "weir replay --zone Mars",
             "weir schema",
             "weir schema plan",
+            "weir test",
+            "weir test a --set b",
+            "weir explain",
             "weir drain-setup",
             "weir drain-setup x;rm",
             "weir drain-setup my-app --host a/b",

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use crate::batch::{Batch, ListenerId};
 use crate::config::{self, Parse, Pipeline};
 use crate::deliver;
+use crate::pack::{self, Pack};
+use crate::parse::heroku;
 use crate::plan::device::DeviceRules;
+use crate::plan::rules::Program;
 use crate::plan::{Drain, Format, Listener, Output, Plan, Received};
 use crate::simd::Level;
 
@@ -28,7 +31,7 @@ pub fn batch_bytes(pipeline: &Pipeline) -> usize {
     Batch::capacity_for(largest.unwrap_or(crate::limits::FRAME_BYTES))
 }
 
-/// The plan of a pipeline.
+/// The plan of a pipeline, without the rules of its packs.
 pub fn plan(pipeline: &Pipeline, instance: Arc<str>) -> Plan {
     let mut plan = Plan {
         generation: 0,
@@ -41,6 +44,7 @@ pub fn plan(pipeline: &Pipeline, instance: Arc<str>) -> Plan {
         zone: pipeline.zone.clone(),
         received: Received::Arrival,
         outputs: outputs(pipeline.sinks.iter().map(deliver::output)),
+        rules: None,
     };
     for (token, drain) in &pipeline.drains {
         plan.drains.insert(token.as_str().into(), known_drain(drain));
@@ -49,13 +53,41 @@ pub fn plan(pipeline: &Pipeline, instance: Arc<str>) -> Plan {
     plan
 }
 
-/// The plan of a changed pipeline, in which listeners keep their ids.
+/// The plan of a changed pipeline, without the rules of its packs, in which listeners keep their ids.
 pub fn next_plan(pipeline: &Pipeline, before: &Plan) -> Plan {
     let mut next = plan(pipeline, before.instance.clone());
     next.generation = before.generation + 1;
     next.listeners.clone_from(&before.listeners);
     add_listeners(&mut next, pipeline);
     next
+}
+
+/// The rules of the pipeline's packs, read now; kinds keep the numbers that they have in the plan before.
+///
+/// # Errors
+/// What is wrong with the packs, as text for people.
+pub fn rules(pipeline: &Pipeline, before: Option<&Plan>) -> Result<Option<Arc<Program>>, String> {
+    let packs = pack::load_all(&pipeline.packs, &[]).map_err(|problems| problems.to_string())?;
+    rules_of(&packs, before)
+}
+
+/// The rules of packs that were read; `None` if they have nothing to do.
+///
+/// # Errors
+/// Why the packs do not go together.
+pub fn rules_of(packs: &[Pack], before: Option<&Plan>) -> Result<Option<Arc<Program>>, String> {
+    let known = before.and_then(|plan| plan.rules.as_ref()).map(|rules| rules.kinds().clone());
+    let program = pack::compile(packs, known.as_deref().unwrap_or(&[])).map_err(|error| error.to_string())?;
+    // Kinds that were given once are named for as long as the process lives.
+    Ok(Some(Arc::new(program)).filter(|program| !program.is_empty() || known.is_some()))
+}
+
+/// The names of a plan's kinds, by `KindId`.
+pub fn kinds(plan: &Plan) -> Vec<&str> {
+    match &plan.rules {
+        Some(rules) => rules.kinds().iter().map(|kind| &**kind).collect(),
+        None => heroku::KINDS.to_vec(),
+    }
 }
 
 fn add_listeners(plan: &mut Plan, pipeline: &Pipeline) {

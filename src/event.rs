@@ -82,9 +82,14 @@ impl<'a> Texts<'a> {
     }
 }
 
-/// Index into the plan's table of kinds (`parse::heroku::KINDS`).
+/// Index into the plan's table of kinds: `parse::heroku::KINDS`, then those that packs name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KindId(pub u8);
+
+impl KindId {
+    /// How many there can be.
+    pub const COUNT: usize = 256;
+}
 
 /// Index into the plan's table of field names (`parse::heroku::FIELDS`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

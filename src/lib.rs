@@ -24,6 +24,7 @@ pub mod ledger;
 
 // The pipeline file.
 pub mod config;
+pub mod pack;
 
 // Threads and I/O.
 pub mod deliver;

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use crate::batch::{Admission, Batch, Frame, ListenerId, Number, Run};
 use crate::encode::{self, Alike, Written};
-use crate::event::{Event, Flags, Texts};
+use crate::event::{Event, Flags, KindId, Severity, Texts};
 use crate::frame;
 use crate::limits;
 use crate::outcome::{Apart, Outcome, Parcel, Row, Share, Word};
 use crate::parse::{self, Scratch, heroku, time};
+use crate::plan::rules::{self, RulesScratch};
 use crate::plan::{Drain, Format, OnNoMatch, Plan};
 use crate::simd::{self, Level, Task, Vector};
 use crate::tally::Tally;
@@ -21,6 +22,7 @@ use crate::tally::Tally;
 pub struct Shard {
     vectors: Level,
     scratch: Scratch,
+    rules: RulesScratch,
     alike: Alike,
     time: time::Writer,
     received: time::Writer,
@@ -100,7 +102,11 @@ impl Shard {
     fn process_with<V: Vector>(&mut self, vector: V, plan: &Plan, batch: &Batch, out: &mut Outcome) {
         begin(plan, batch, out);
         let mut fillings = self.open_parcels(plan, batch.number);
-        self.scratch.fields_read = !fillings.is_empty();
+        if plan.rules.is_none() {
+            self.rules.forget();
+        }
+        let read_by_rules = plan.rules.as_ref().is_some_and(|rules| rules.reads_fields());
+        self.scratch.fields_read = !fillings.is_empty() || read_by_rules;
         for run in &batch.runs {
             let frames = match run.admission {
                 Admission::Duplicate => continue,
@@ -175,7 +181,10 @@ impl Shard {
             _ => 0,
         };
         for (place, &frame) in frames.iter().enumerate() {
-            let event = parse::event_by(vector, plan, batch, run, frame, &mut self.scratch);
+            let mut event = parse::event_by(vector, plan, batch, run, frame, &mut self.scratch);
+            if plan.rules.is_some() {
+                (event.kind, event.severity) = self.known(plan, batch, run, event);
+            }
             if is_written && !self.scratch.made.is_empty() {
                 // To be read with made text, as the batch's slack is with its own.
                 self.scratch.made.extend_from_slice(&[0; limits::MADE_SLACK_BYTES]);
@@ -218,12 +227,26 @@ impl Shard {
                 last,
                 time,
                 received,
+                categories: &self.rules.matched().categories_json,
             };
             for filling in &mut *fillings {
                 filling.add(vector, &written);
             }
         }
         finish_run(run.origin.listener, &share, &apart, out);
+    }
+
+    /// The event's kind and severity by the plan's rules, which change nothing else of it; their fields and categories are
+    /// in the scratch. It takes a copy, so that without rules an event stays in registers.
+    #[inline(never)]
+    fn known(&mut self, plan: &Plan, batch: &Batch, run: &Run, mut event: Event) -> (KindId, Severity) {
+        let by_parser = event.kind;
+        let Scratch { made, fields, .. } = &mut self.scratch;
+        rules::apply(plan, run, batch.bytes(), &mut event, made, fields, &mut self.rules);
+        if event.kind == heroku::ROUTER && by_parser != heroku::ROUTER {
+            self.scratch.told = self.scratch.told_by_fields();
+        }
+        (event.kind, event.severity)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use crate::batch::ListenerId;
 use crate::event::{KindId, Severity};
-use crate::parse::heroku;
 
 /// Router status classes: none, 1xx to 5xx, other.
 pub const STATUS_CLASSES: [&str; 7] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx", "other"];
@@ -64,7 +63,8 @@ fn add_new(places: &mut Vec<u64>, index: usize, n: u64, step: usize) {
 }
 
 impl Tally {
-    const KINDS_X_SEVERITIES: usize = heroku::KINDS.len() * Severity::ALL.len();
+    /// Places of a listener: for as many kinds as packs can name.
+    const KINDS_X_SEVERITIES: usize = KindId::COUNT * Severity::ALL.len();
 
     #[inline(always)]
     pub fn event(&mut self, listener: ListenerId, kind: KindId, severity: Severity) {
@@ -220,6 +220,7 @@ const TOKEN: usize = 38;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parse::heroku;
 
     #[test]
     fn codes_have_places_of_their_own() {
@@ -229,6 +230,25 @@ mod tests {
         for none in ["", "H1", "X12", "H123", "h12"] {
             assert_eq!(code_name(code_index(none.as_bytes())), "", "{none}");
         }
+    }
+
+    #[test]
+    fn kinds_of_packs_have_places_of_their_own() {
+        let known = heroku::KINDS.len() as u8;
+        let kinds = [0, known - 1, known, u8::MAX].map(KindId);
+        let (mut sum, mut part) = (Tally::default(), Tally::default());
+        let mut expected = Vec::new();
+        for listener in [0, 2].map(ListenerId) {
+            for kind in kinds {
+                for severity in [Severity::Emergency, Severity::Debug] {
+                    part.event(listener, kind, severity);
+                    expected.push((listener, kind, severity, 2));
+                }
+            }
+        }
+        sum.merge(&part, 1);
+        sum.merge(&part, 1);
+        assert_eq!(sum.events().collect::<Vec<_>>(), expected);
     }
 
     #[test]

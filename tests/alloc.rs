@@ -60,12 +60,21 @@ fn a_batch_allocates_the_same_for_50_events_as_for_400() {
     /// A few vectors of the outcome, and the parcel's place in it.
     const A_BATCH_MAX: u64 = 6;
     for corpus in CORPORA {
-        for format in [None, Some(Format::Ndjson)] {
+        // With rules: the Heroku pack with all its alerts on, and a thousand literals.
+        for (format, rules) in [
+            (None, None),
+            (Some(Format::Ndjson), None),
+            (Some(Format::Ndjson), Some("heroku,generic!")),
+            (Some(Format::Ndjson), Some("1000")),
+        ] {
             let (mut small, mut large) = (corpus.batches(8, 50), corpus.batches(8, 400));
             for (few, many) in small.iter().zip(&large) {
                 assert!(few.frames.len() == 50 && many.frames.len() > 250, "{}: sizes", corpus.name);
             }
             let mut work = Work::new(format);
+            if let Some(rules) = rules {
+                work.know(rules);
+            }
             for _ in 0..2 {
                 allocations(&mut work, &mut large);
                 allocations(&mut work, &mut small);
@@ -74,7 +83,7 @@ fn a_batch_allocates_the_same_for_50_events_as_for_400() {
             let same = few.iter().chain(&many).all(|count| *count == few[0]);
             assert!(
                 same && few[0] <= A_BATCH_MAX,
-                "{} {format:?}: {few:?} allocations for 50 events, {many:?} for up to 400",
+                "{} {format:?} {rules:?}: {few:?} allocations for 50 events, {many:?} for up to 400",
                 corpus.name
             );
         }

@@ -41,6 +41,7 @@ fn plan() -> Plan {
         zone: TimeZone::UTC,
         received: Received::Arrival,
         outputs: vec![Output { format: Some(Format::Ndjson), rows: false }],
+        rules: None,
     }
 }
 

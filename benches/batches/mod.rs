@@ -16,6 +16,7 @@ use weir::batch::{Batch, Form, Identity, ListenerId, Origin};
 use weir::compile;
 use weir::limits;
 use weir::outcome::Outcome;
+use weir::pack;
 use weir::plan::device::DeviceRules;
 use weir::plan::{Format, Listener, OnNoMatch, Output, Plan, Received};
 use weir::shard::Shard;
@@ -196,7 +197,17 @@ pub fn plan(format: Option<Format>) -> Plan {
         zone: TimeZone::UTC,
         received: Received::Arrival,
         outputs: compile::outputs([Output { format, rows: false }]),
+        rules: None,
     }
+}
+
+/// A pack of `n` rules, each of one literal that hardly ever occurs.
+fn literals(n: usize) -> pack::Pack {
+    let mut text = "weir: pack/v1\npack: {id: literals, version: 1.0.0}\ncategories:\n".to_string();
+    for n in 0..n {
+        text += &format!("- {{id: c{n}, detect: {{s: {{message|contains: 'xq{n:05}zj literal'}}}}}}\n");
+    }
+    pack::read("literals", &text, &[], &[]).expect("a pack without problems")
 }
 
 /// A shard at work: it gets its parcels back, and time goes on.
@@ -210,6 +221,21 @@ pub struct Work {
 impl Work {
     pub fn new(format: Option<Format>) -> Work {
         Work { plan: plan(format), shard: Shard::default(), out: Outcome::default(), now_us: START_US }
+    }
+
+    /// Gives the plan packs, by id or path, a final `!` for all their alerts on, or so many rules of one literal each.
+    pub fn know(&mut self, rules: &str) {
+        let mut packs = match rules.parse::<usize>() {
+            Ok(n) => vec![literals(n)],
+            Err(_) => {
+                let names: Vec<&str> = rules.trim_end_matches('!').split(',').collect();
+                pack::load_all(&names, &[]).expect("packs without problems")
+            }
+        };
+        if rules.ends_with('!') {
+            packs.iter_mut().flat_map(|pack| &mut pack.alerts).for_each(|alert| alert.mode = "on".into());
+        }
+        self.plan.rules = compile::rules_of(&packs, None).expect("packs that go together");
     }
 
     /// Processes a batch; returns the bytes that it wrote.

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use super::template::Template;
 use super::{
     Compress, DeviceId, FileSink, Format, Framing, Limits, Listener, ListenerKind, Log, LogFormat, LogLevel,
-    Parse, Pipeline, Rotate, Sink, SinkKind, WhenFull,
+    Parse, Pipeline, Rotate, Sink, SinkKind, Text, WhenFull,
 };
 use crate::limits;
 
@@ -34,6 +34,7 @@ impl Default for Pipeline {
             log: LOG,
             slots: limits::SLOTS,
             parcel_bytes: limits::PARCEL_BYTES,
+            packs: packs(),
             listeners: vec![
                 listener("heroku-syslog", ListenerKind::Tcp, 6514, "Heroku syslog drains over TCP"),
                 listener("syslog-udp", ListenerKind::Udp, 5514, "Syslog over UDP"),
@@ -54,6 +55,11 @@ impl Default for Pipeline {
             }],
         }
     }
+}
+
+/// What a pipeline knows of messages unless it says otherwise.
+pub(super) fn packs() -> Vec<Text> {
+    vec!["heroku".into()]
 }
 
 fn listener(name: &str, kind: ListenerKind, port: u16, description: &str) -> Listener {

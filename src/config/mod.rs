@@ -14,10 +14,10 @@
 mod check;
 mod defaults;
 mod device;
-mod node;
+pub(crate) mod node;
 mod problems;
 mod proxies;
-mod read;
+pub(crate) mod read;
 mod reload;
 pub mod schema;
 mod sink;
@@ -33,6 +33,7 @@ pub use sink::{
     Compress, FileSink, KafkaHeader, KafkaKey, KafkaSink, KafkaTls, Rotate, Sasl, Sink, SinkKind, WhenFull,
 };
 pub use template::{Part, Template, Variable};
+pub(crate) use units::show_duration;
 pub use units::{duration, size, zone};
 pub use value::{Secret, Text};
 
@@ -72,6 +73,8 @@ pub struct Pipeline {
     pub slots: usize,
     /// Bytes of encoded events in flight above which no slot is given.
     pub parcel_bytes: usize,
+    /// Ids of compiled-in packs, or paths of others; in this order.
+    pub packs: Vec<Text>,
     /// In the order of the file, the disabled ones too; names are unique. Empty only where the key is absent, for `replay`.
     pub listeners: Vec<Listener>,
     /// By drain token.

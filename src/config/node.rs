@@ -18,14 +18,14 @@ const DEPTH_MAX: usize = 32;
 const NODES_MAX: usize = 1_000_000;
 
 /// A place in the file; both count from 1, the column in characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct At {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct At {
     pub line: usize,
     pub column: usize,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     pub at: At,
     /// The place behind the last character.
     pub end: At,
@@ -33,7 +33,7 @@ pub(super) struct Node {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// `plain` text stands without quotes.
     Scalar {
         text: String,
@@ -45,14 +45,14 @@ pub(super) enum Value {
 
 /// A mapping's key.
 #[derive(Clone, Debug)]
-pub(super) struct Name {
+pub(crate) struct Name {
     pub at: At,
     pub text: String,
 }
 
 /// What was read of a document.
 #[derive(Default)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     pub root: Option<Node>,
     /// What the parser or the tree's limits refuse; the break comes first.
     pub faults: Vec<Fault>,
@@ -60,7 +60,7 @@ pub(super) struct Tree {
     pub partial: bool,
 }
 
-pub(super) struct Fault {
+pub(crate) struct Fault {
     pub at: At,
     pub message: String,
     pub hint: Option<&'static str>,
@@ -86,7 +86,7 @@ impl Node {
 }
 
 /// Reads a document.
-pub(super) fn parse(text: &str) -> Tree {
+pub(crate) fn parse(text: &str) -> Tree {
     let mut options = Options::default();
     options.emit_unresolved_aliases = true;
     let mut builder = Builder::default();
@@ -112,14 +112,14 @@ pub(super) fn parse(text: &str) -> Tree {
 }
 
 /// Returns whether a key by this name may hold a secret, misspelt ones included.
-pub(super) fn may_be_secret(key: &str) -> bool {
+pub(crate) fn may_be_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let near = super::schema::nearest(&key, ["users", "user", "password", "options", "secret"]).is_some();
     near || ["pass", "secret", "pwd", "credential"].iter().any(|part| key.contains(part))
 }
 
 /// Calls `mask` with the extent of every scalar below a key that may hold a secret.
-pub(super) fn secrets(node: &Node, below: bool, mask: &mut dyn FnMut(At, At)) {
+pub(crate) fn secrets(node: &Node, below: bool, mask: &mut dyn FnMut(At, At)) {
     match &node.value {
         Value::Scalar { text, .. } if below && !is_variable(text) => mask(node.at, node.end),
         Value::Scalar { .. } => {}
@@ -174,7 +174,7 @@ impl Builder {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    self.fault(place, "a second document begins here, but a pipeline is one".into());
+                    self.fault(place, "a second document begins here, but a file holds one".into());
                     return false;
                 }
                 true

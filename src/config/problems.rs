@@ -48,7 +48,7 @@ impl Problems {
     }
 
     /// Puts the problems into the order of the file; those that were found at one place keep theirs.
-    pub(super) fn sort(&mut self) {
+    pub(crate) fn sort(&mut self) {
         self.0.sort_by_key(|problem| (problem.line, problem.column));
     }
 

@@ -62,6 +62,7 @@ pub fn difference(old: &Pipeline, new: &Pipeline) -> Result<Difference, NeedsRes
         ("shutdown_after", old.shutdown_after != new.shutdown_after),
         ("zone", old.zone != new.zone),
         ("drains", old.drains != new.drains),
+        ("packs", old.packs != new.packs),
     ]);
     Ok(Difference {
         listeners_added,

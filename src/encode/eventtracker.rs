@@ -195,6 +195,7 @@ mod tests {
             last: 1,
             time: &time::write(event.time_us),
             received: &time::write(event.received_us),
+            categories: b"",
         };
         let mut out = Vec::new();
         write(Portable, &written, &mut out);

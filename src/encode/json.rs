@@ -11,7 +11,7 @@ use std::fmt::Write;
 
 use super::Written;
 use crate::batch::Run;
-use crate::event::{FACILITIES, FieldId, Flags, Name, Severity, Span, Value};
+use crate::event::{FACILITIES, FieldId, Flags, KindId, Name, Severity, Span, Value};
 use crate::limits::SD_NAMES;
 use crate::parse::{heroku, sd};
 use crate::plan::{Drain, Plan};
@@ -124,9 +124,7 @@ pub fn write<V: Vector>(vector: V, event: &Written, out: &mut Vec<u8>) {
         let data = event.text(row.sd);
         pen.apart(move |pen| structured_data(data, pen));
     }
-    let facility =
-        row.facility().and_then(|facility| FACILITY.get(facility as usize)).unwrap_or(&Piece::EMPTY);
-    pen.pieces([&KINDS[row.kind.0 as usize], facility, &SEVERITY[row.severity as usize]]);
+    classes(event, &mut pen);
     if let Some(pri) = row.pri {
         pen.piece_number(const { &Piece::of(&[",\"pri\":"]) }, pri as u64);
     }
@@ -223,6 +221,39 @@ impl<'a> Names<'a> {
     /// Whether no equal name follows the one at `index`.
     fn is_last(&self, index: usize) -> bool {
         self.len > SD_NAMES || !self.names[index + 1..self.len].contains(&self.names[index])
+    }
+}
+
+/// Kind, categories, facility and severity.
+#[inline(always)]
+fn classes<V: Vector>(event: &Written, pen: &mut Pen<V>) {
+    let row = event.event;
+    let facility =
+        row.facility().and_then(|facility| FACILITY.get(facility as usize)).unwrap_or(&Piece::EMPTY);
+    let severity = &SEVERITY[row.severity as usize];
+    match KINDS.get(row.kind.0 as usize) {
+        Some(kind) if event.categories.is_empty() => pen.pieces([kind, facility, severity]),
+        _ => {
+            let (plan, kind, categories) = (event.plan, row.kind, event.categories);
+            pen.apart(move |pen| kind_and_categories(plan, kind, categories, pen));
+            pen.pieces([facility, severity]);
+        }
+    }
+}
+
+/// A kind that the parser knows or that a pack names, and the full ids of the categories, written when they were found.
+fn kind_and_categories(plan: &Plan, kind: KindId, categories: &[u8], pen: &mut Pen<Portable>) {
+    match KINDS.get(kind.0 as usize) {
+        Some(kind) => pen.piece(kind),
+        None => {
+            pen.put(b",\"kind\":\"");
+            pen.copy(super::kind(plan, kind).as_bytes());
+            pen.byte(b'"');
+        }
+    }
+    if !categories.is_empty() {
+        pen.put(b",\"categories\":");
+        pen.copy(categories);
     }
 }
 

@@ -7,7 +7,7 @@ pub mod eventtracker;
 pub mod json;
 
 use crate::batch::{Batch, Identity, Run};
-use crate::event::{Event, Field, Name, Span, Texts, Value};
+use crate::event::{Event, Field, KindId, Name, Span, Texts, Value};
 use crate::parse::{heroku, time};
 use crate::plan::{Drain, Plan};
 use crate::simd::Vector;
@@ -31,12 +31,19 @@ pub struct Written<'a> {
     pub time: &'a time::Text,
     /// Its receive time as it is written.
     pub received: &'a time::Text,
+    /// Its categories as a JSON array; empty if it has none.
+    pub categories: &'a [u8],
 }
 
 impl<'a> Written<'a> {
     /// The configured name of the sender, or replay's stand-in.
     pub fn computer(&self) -> Option<&'a str> {
         computer(self.plan, self.drain)
+    }
+
+    /// The name of its kind.
+    pub fn kind(&self) -> &'a str {
+        kind(self.plan, self.event.kind)
     }
 
     /// The bytes of a span of the event.
@@ -61,6 +68,12 @@ impl<'a> Written<'a> {
 
 fn computer<'a>(plan: &'a Plan, drain: Option<&'a Drain>) -> Option<&'a str> {
     drain.and_then(|drain| drain.computer.as_deref()).or(plan.default_computer.as_deref())
+}
+
+/// The name of a kind: of one that the parser knows, or of one of a pack.
+fn kind(plan: &Plan, kind: KindId) -> &str {
+    let of_pack = || plan.rules.as_ref().and_then(|rules| rules.kinds().get(kind.0 as usize));
+    heroku::KINDS.get(kind.0 as usize).copied().or_else(|| of_pack().map(|kind| &**kind)).unwrap_or_default()
 }
 
 /// What events of one run and drain say alike, written once for all that follow one another.
@@ -163,6 +176,7 @@ pub(crate) mod tests {
             zone: TimeZone::UTC,
             received: Received::Arrival,
             outputs: Vec::new(),
+            rules: None,
         }
     }
 

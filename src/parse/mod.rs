@@ -82,6 +82,15 @@ impl Scratch {
         self.fields.iter().find(|field| field.name == Name::Known(id)).map(|field| field.value)
     }
 
+    /// What `told` would be of a router line that has the fields of the event at hand.
+    pub fn told_by_fields(&self) -> Told {
+        let code = match self.value(heroku::CODE) {
+            Some(Value::Text(span)) => span,
+            _ => Span::NONE,
+        };
+        Told { status: self.int(heroku::STATUS).unwrap_or(0), code }
+    }
+
     /// The value of a whole-number field of the event at hand.
     pub fn int(&self, id: FieldId) -> Option<u64> {
         match self.value(id)? {

@@ -61,6 +61,7 @@ pub(super) fn plan() -> Plan {
         zone: jiff::tz::TimeZone::UTC,
         received: Received::Arrival,
         outputs: Vec::new(),
+        rules: None,
     }
 }
 

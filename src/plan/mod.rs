@@ -4,6 +4,7 @@
 //! so that an id stays valid. Nothing here knows a socket or a file.
 
 pub mod device;
+pub mod rules;
 
 use std::sync::Arc;
 
@@ -85,6 +86,8 @@ pub struct Plan {
     pub zone: TimeZone,
     pub received: Received,
     pub outputs: Vec<Output>,
+    /// What packs know; `None` is nothing.
+    pub rules: Option<Arc<rules::Program>>,
 }
 
 impl Plan {

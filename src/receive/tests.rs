@@ -63,6 +63,7 @@ fn plan() -> Plan {
         zone: TimeZone::UTC,
         received: Received::Arrival,
         outputs: Vec::new(),
+        rules: None,
     }
 }
 

@@ -21,6 +21,7 @@ use crate::config::Pipeline;
 use crate::deliver::{blackhole, stdout};
 use crate::feed::WhenFull;
 use crate::flow::{Flow, Settings, SinkSpec};
+use crate::pack::Pack;
 use crate::plan::{Format, Output, Plan, Received};
 use crate::telemetry::books::Books;
 
@@ -48,6 +49,8 @@ pub struct Options {
     pub received: ReceivedAt,
     pub drain: Option<String>,
     pub computer: Option<String>,
+    /// Instead of the pipeline's.
+    pub packs: Option<Vec<Pack>>,
 }
 
 /// Progress on a terminal, twice a second.
@@ -106,7 +109,7 @@ pub fn run(options: Options) -> io::Result<Books> {
     }
     let frame_bytes = options.pipeline.listeners.iter().map(|listener| listener.limits.frame_bytes).max();
     let frame_bytes = frame_bytes.unwrap_or(input::FRAME_BYTES);
-    let plan = plan(&options);
+    let plan = plan(&options)?;
     let zone = plan.listener(LISTENER).time_zone.clone();
     let vectors = compile::vectors(&options.pipeline);
     let flow = start(&options, plan, frame_bytes)?;
@@ -139,8 +142,13 @@ fn summarize(progress: &Progress) -> io::Result<()> {
 }
 
 /// The pipeline's plan with `replay` as its only listener.
-fn plan(options: &Options) -> Plan {
+fn plan(options: &Options) -> io::Result<Plan> {
     let mut plan = compile::plan(&options.pipeline, "replay".into());
+    plan.rules = match &options.packs {
+        Some(packs) => compile::rules_of(packs, None),
+        None => compile::rules(&options.pipeline, None),
+    }
+    .map_err(io::Error::other)?;
     plan.listeners = vec![compile::replay_listener(&options.pipeline).into()];
     plan.received = match options.received {
         // A record says itself when it was received.
@@ -150,7 +158,7 @@ fn plan(options: &Options) -> Plan {
     plan.default_drain = options.drain.as_deref().map(Into::into);
     plan.default_computer = options.computer.as_deref().map(Into::into);
     plan.outputs = compile::outputs([Output { format: options.format, rows: false }]);
-    plan
+    Ok(plan)
 }
 
 fn create(path: &Path) -> io::Result<File> {

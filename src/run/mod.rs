@@ -82,7 +82,9 @@ impl Weir {
             return Err(io::Error::other("no listener is enabled, so nothing could arrive"));
         }
         let threads = compile::threads(&pipeline);
-        let plan = Arc::new(compile::plan(&pipeline, instance().into()));
+        let mut plan = compile::plan(&pipeline, instance().into());
+        plan.rules = compile::rules(&pipeline, None).map_err(io::Error::other)?;
+        let plan = Arc::new(plan);
         let settings = Settings {
             slots: pipeline.slots,
             parcel_bytes: pipeline.parcel_bytes,
@@ -93,7 +95,11 @@ impl Weir {
         };
         let flow = Flow::start(settings, plan.clone())?;
         let mut told = Told::default();
-        let specs = pipeline.sinks.iter().map(|sink| told.open(sink)).collect::<io::Result<_>>()?;
+        let specs = pipeline
+            .sinks
+            .iter()
+            .map(|sink| told.open(sink, &compile::kinds(&plan)))
+            .collect::<io::Result<_>>()?;
         flow.change(plan.clone(), specs, &[])?;
         let intake = flow.intake();
         let (flow, told) = (Arc::new(flow), Arc::new(Mutex::new(told)));

@@ -63,12 +63,15 @@ impl Weir {
         let opened: Vec<&String> = difference.sinks_added.iter().chain(&difference.sinks_changed).collect();
         let before = self.flow.plan();
         let listened = self.ready().listeners;
+        let mut plan = compile::next_plan(&next, &before);
+        plan.rules = compile::rules(&next, Some(&before))?;
+        let plan = Arc::new(plan);
         let mut specs = Vec::new();
         for sink in next.sinks.iter().filter(|sink| opened.contains(&&sink.name)) {
-            let spec = self.told.lock().unwrap_or_else(PoisonError::into_inner).open(sink);
+            let spec =
+                self.told.lock().unwrap_or_else(PoisonError::into_inner).open(sink, &compile::kinds(&plan));
             specs.push(spec.map_err(|error| error.to_string())?);
         }
-        let plan = Arc::new(compile::next_plan(&next, &before));
         let listeners = compile::ids(&next, &plan);
         // Old sinks go on until the second change: until then every form that any sink wants is made.
         let mut both = (*plan).clone();

@@ -10,28 +10,29 @@ use crate::config;
 use crate::deliver::dead_letters::DeadLetters;
 use crate::deliver::{self, Readings, Refusal};
 use crate::flow::SinkSpec;
-use crate::parse::heroku::KINDS;
 
 /// What sinks tell of themselves, by name.
 #[derive(Default)]
 pub struct Told(Vec<(String, Readings)>);
 
 impl Told {
-    /// Opens a sink; the error names it.
-    pub fn open(&mut self, sink: &config::Sink) -> io::Result<SinkSpec> {
+    /// Opens a sink, which names kinds by their number in `kinds`; the error names the sink.
+    pub fn open(&mut self, sink: &config::Sink, kinds: &[&str]) -> io::Result<SinkSpec> {
         let explain =
             |error: &dyn std::fmt::Display| io::Error::other(format!("sink `{}`: {error}", sink.name));
-        let opened = deliver::open(sink, KINDS).map_err(|error| explain(&error))?;
+        let opened = deliver::open(sink, kinds).map_err(|error| explain(&error))?;
         self.0.retain(|(name, _)| *name != sink.name);
         self.0.push((sink.name.clone(), opened.readings));
         let again = sink.clone();
+        let kinds: Vec<String> = kinds.iter().map(|kind| kind.to_string()).collect();
         Ok(SinkSpec {
             name: sink.name.clone(),
             when_full: sink.when_full,
             output: compile::output_of(sink),
             sink: opened.sink,
             open: Box::new(move || {
-                deliver::open(&again, KINDS).map(|opened| opened.sink).map_err(io::Error::other)
+                let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
+                deliver::open(&again, &kinds).map(|opened| opened.sink).map_err(io::Error::other)
             }),
             dead_letters: dead_letters(sink),
         })

@@ -9,9 +9,9 @@ use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricT
 use prometheus::{Encoder, TextEncoder};
 
 use crate::batch::ListenerId;
+use crate::compile;
 use crate::feed::{SinkBooks, reason};
 use crate::flow::{Flow, View};
-use crate::parse::heroku::KINDS;
 
 /// A metric family: name, help, type.
 struct Family {
@@ -168,6 +168,8 @@ fn of_sinks(page: &mut Page, view: &View) {
 }
 
 fn of_ledger(page: &mut Page, flow: &Flow, view: &View) {
+    let plan = flow.plan();
+    let kinds = compile::kinds(&plan);
     flow.ledger(|ledger| {
         let tally = ledger.tally();
         let name = |id: ListenerId| {
@@ -176,7 +178,7 @@ fn of_ledger(page: &mut Page, flow: &Flow, view: &View) {
         page.family(
             &EVENTS,
             tally.events().map(|(listener, kind, severity, n)| {
-                let kind = KINDS[kind.0 as usize].to_string();
+                let kind = kinds.get(kind.0 as usize).copied().unwrap_or_default().to_string();
                 (vec![("listener", name(listener)), ("kind", kind), ("severity", severity.name().into())], n)
             }),
         );

@@ -313,6 +313,7 @@ fn plan(how: u8, more: u8) -> Plan {
         zone: zone(more),
         received: if on(4) { Received::Event } else { Received::Arrival },
         outputs: Vec::new(),
+        rules: None,
     };
     if on(5) {
         plan.trusted = ["10.0.0.0/8", "2001:db8::/32"].map(|net| net.parse().expect("a network")).into();
@@ -389,6 +390,7 @@ fn lines(how: u8, more: u8, form: Form, frame: &[u8]) -> Value {
         last: encode::last_number(&batch, run, 1),
         time: &time::write(row.time_us),
         received: &time::write(row.received_us),
+        categories: b"",
     };
     let mut id = Vec::new();
     alike.id(Portable, written.last, &mut id);

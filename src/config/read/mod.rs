@@ -12,7 +12,7 @@ use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-pub(super) use reader::{Fields, Reader};
+pub(crate) use reader::{Fields, Placed, Reader, example};
 
 use super::check::{self, Place, Places};
 use super::node::{self, Node, Value};
@@ -23,7 +23,6 @@ use super::{
     OnNoMatch, Parse, Pipeline, Problem, Problems, Tls, TlsMode, defaults,
 };
 use crate::plan::device::{DeviceRuleError, DeviceRules};
-use reader::Placed;
 
 /// Bytes of a pipeline file: room for a hundred thousand drains.
 const FILE_BYTES_MAX: u64 = 32 << 20;
@@ -42,7 +41,7 @@ pub struct Surroundings<'a> {
 /// Every problem of the file, in its order; one without a line if it cannot be read at all.
 pub fn load(path: &Path) -> Result<Pipeline, Problems> {
     let name = path.display().to_string();
-    let text = text_of(path).map_err(|message| {
+    let text = text_of(path, "the pipeline", FILE_BYTES_MAX).map_err(|message| {
         let mut problems = Problems::default();
         problems.push(Problem { file: name.clone(), line: 0, column: 0, message, hint: None, snippet: None });
         problems
@@ -56,17 +55,18 @@ pub fn load(path: &Path) -> Result<Pipeline, Problems> {
     read_pipeline(&name, &text, &Surroundings { variable: &variable, file: &file })
 }
 
-fn text_of(path: &Path) -> Result<String, String> {
+/// Returns the text of a file of at most `bytes_max` bytes, which messages call `what`; else why there is none.
+pub(crate) fn text_of(path: &Path, what: &str, bytes_max: u64) -> Result<String, String> {
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| format!("cannot read the pipeline: {error}"))?;
-    let read = file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes);
-    read.map_err(|error| format!("cannot read the pipeline: {error}"))?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("the pipeline is larger than {FILE_BYTES_MAX} bytes"));
+    let file = std::fs::File::open(path).map_err(|error| format!("cannot read {what}: {error}"))?;
+    let read = file.take(bytes_max + 1).read_to_end(&mut bytes);
+    read.map_err(|error| format!("cannot read {what}: {error}"))?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(format!("{what} is larger than {bytes_max} bytes"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
-        format!("the pipeline is not UTF-8 at byte {good}")
+        format!("{what} is not UTF-8 at byte {good}")
     })
 }
 
@@ -119,6 +119,10 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
         log: f.node("log").and_then(|node| log(r, node)).unwrap_or(defaults::LOG),
         slots: r.count(&f, "slots"),
         parcel_bytes: r.count(&f, "parcel_bytes"),
+        packs: match f.node("packs") {
+            None => defaults::packs(),
+            Some(_) => r.list(&f, "packs", |r, node, key| r.scalar(node, key)),
+        },
         listeners,
         drains: r
             .map(&f, "drains", |r, node, _| drain(r, node))
@@ -280,7 +284,7 @@ fn device_rule(r: &mut Reader<'_>, node: &Node) -> Option<DeviceRule> {
 }
 
 /// Returns the line of a pattern's error that says what is wrong; those above it draw the pattern.
-fn last_line(error: impl std::fmt::Display) -> String {
+pub(crate) fn last_line(error: impl std::fmt::Display) -> String {
     let text = error.to_string();
     text.lines().last().unwrap_or_default().trim_start_matches("error: ").into()
 }

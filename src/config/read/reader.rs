@@ -17,8 +17,9 @@ use crate::config::schema::{Key, Presence, Section, Shape, nearest};
 use crate::config::value::{Secret, Text};
 use crate::config::{Problem, Problems, proxies, units};
 
-pub(in crate::config) struct Reader<'a> {
-    around: &'a Surroundings<'a>,
+pub(crate) struct Reader<'a> {
+    /// `None` for a file in which `${NAME}` is plain text and nothing is secret.
+    around: Option<&'a Surroundings<'a>>,
     partial: bool,
     notes: Vec<Note>,
     /// Extents that no snippet shows.
@@ -33,14 +34,14 @@ struct Note {
 }
 
 /// The entries of one mapping, known keys only.
-pub(in crate::config) struct Fields<'n> {
+pub(crate) struct Fields<'n> {
     section: &'static Section,
     pub at: At,
     entries: Vec<(&'static Key, At, &'n Node)>,
 }
 
 /// A value with the place it was read from.
-pub(in crate::config) struct Placed<T> {
+pub(crate) struct Placed<T> {
     pub at: At,
     pub value: T,
 }
@@ -70,10 +71,17 @@ impl<'n> Fields<'n> {
 impl<'a> Reader<'a> {
     /// Prepares to read `tree`, whose own faults are noted first.
     pub fn new(tree: &Tree, around: &'a Surroundings<'a>) -> Reader<'a> {
-        let mut reader = Reader { around, partial: tree.partial, notes: Vec::new(), masks: Vec::new() };
+        let mut reader = Reader::plain(tree);
+        reader.around = Some(around);
         if let Some(root) = &tree.root {
             node::secrets(root, false, &mut |from, to| reader.masks.push((from, to)));
         }
+        reader
+    }
+
+    /// Prepares to read a file without variables and secrets.
+    pub fn plain(tree: &Tree) -> Reader<'a> {
+        let mut reader = Reader { around: None, partial: tree.partial, notes: Vec::new(), masks: Vec::new() };
         for fault in &tree.faults {
             let (at, message, snippet) = (fault.at, fault.message.clone(), !fault.secret);
             reader.notes.push(Note { at, message, hint: fault.hint.map(str::to_string), snippet });
@@ -146,6 +154,7 @@ impl<'a> Reader<'a> {
                 // What an unknown key holds may be a secret, unless it is near one that holds none.
                 match nearest(&name.text, section.all().map(|key| key.name)) {
                     Some(near) => meant.push(near),
+                    None if self.around.is_none() => {}
                     None => node::secrets(value, true, &mut |from, to| self.masks.push((from, to))),
                 }
                 if !silent(&name.text) {
@@ -196,7 +205,8 @@ impl<'a> Reader<'a> {
     pub fn scalar(&mut self, node: &Node, key: &Key) -> Option<Text> {
         match &node.value {
             Value::Scalar { text, .. } if !node.is_null() => {
-                match variables::put_in(text, self.around.variable) {
+                let Some(around) = self.around else { return Some(Text::plain(text)) };
+                match variables::put_in(text, around.variable) {
                     Ok(text) => Some(text),
                     Err((message, hint)) => {
                         self.note(node.at, message, hint);
@@ -438,8 +448,8 @@ impl<'a> Reader<'a> {
 
     /// Checks that the file which `name` gives can be read; nothing to check if it is absent.
     pub fn file(&mut self, fields: &Fields<'_>, name: &str, text: Option<&Text>) {
-        let Some(text) = text else { return };
-        if let Err(reason) = (self.around.file)(Path::new(text.as_str())) {
+        let (Some(text), Some(around)) = (text, self.around) else { return };
+        if let Err(reason) = (around.file)(Path::new(text.as_str())) {
             let message = format!("cannot read the file `{}`: {reason}", text.shown());
             self.note(fields.value_at(name), message, "paths are relative to the working directory");
         }
@@ -447,7 +457,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Returns a hint that shows a valid value of `key`.
-pub(super) fn example(key: &Key) -> String {
+pub(crate) fn example(key: &Key) -> String {
     format!("example: `{}: {}`", key.name, key.example)
 }
 

@@ -36,7 +36,10 @@ pub fn event() -> Value {
                 "additionalProperties": {"type": "object", "additionalProperties": {"type": "string"}},
                 "description": "Structured data, escapes undone: the parameters of each element."
             },
-            "kind": {"enum": KINDS, "description": "What the message is."},
+            "kind": {
+                "type": "string", "examples": KINDS,
+                "description": "What the message is: one of the examples, or a kind that a pack gives."
+            },
             "categories": {"type": "array", "items": {"type": "string"}, "description": "Categories of the packs."},
             "facility": {"enum": FACILITIES, "description": "From PRI; absent without one."},
             "severity": {"enum": Severity::ALL.map(Severity::name), "description": "What the message says of itself, else from PRI."},

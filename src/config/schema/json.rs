@@ -11,14 +11,19 @@ use crate::config::units::{show_duration, show_size};
 /// A value may come from the environment (`"${VAR}"`), so wherever the file wants a number or a flag the schema also
 /// takes text that holds a variable.
 pub fn pipeline() -> Value {
-    let mut schema = section(PIPELINE);
+    let variable = json!({"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"});
+    document(PIPELINE, "weir pipeline file, pipeline/v1", variable, json!(true))
+}
+
+/// Returns the JSON schema (draft 2020-12) of a file whose root is `root`; it names itself `title`.
+///
+/// `variable` stands for the text that may stand in place of any value, `detect` for a condition on an event.
+pub(crate) fn document(root: &Section, title: &str, variable: Value, detect: Value) -> Value {
+    let mut schema = section(root);
     let head = schema.as_object_mut().expect("a section is an object");
     head.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
-    head.insert("title".into(), json!("weir pipeline file, pipeline/v1"));
-    head.insert(
-        "$defs".into(),
-        json!({"variable": {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}}),
-    );
+    head.insert("title".into(), json!(title));
+    head.insert("$defs".into(), json!({"variable": variable, "detect": detect}));
     schema
 }
 
@@ -36,6 +41,9 @@ fn property(key: &Key) -> Value {
     if let Presence::Default(text) = key.presence {
         let default = match (&key.shape, text) {
             (_, "[]") => json!([]),
+            (Shape::List { .. }, text) => {
+                json!(text.trim_matches(['[', ']']).split(", ").collect::<Vec<_>>())
+            }
             (_, "{}") => json!({}),
             (Shape::Flag, text) => json!(text == "true"),
             (Shape::Whole { .. } | Shape::Size { .. }, text) => {
@@ -95,6 +103,13 @@ fn shape(shape: &Shape) -> Value {
             json!({"type": ["object", "null"], "additionalProperties": self::shape(of), "maxProperties": max})
         }
         Shape::Section(of) => section(of),
+        Shape::Any(what) => json!({"description": what}),
+        Shape::Number => json!({"type": ["number", "string"]}),
+        Shape::Id => json!({"type": "string", "pattern": "^[a-z][a-z0-9_]{0,63}$"}),
+        Shape::FieldName => json!({"type": "string"}),
+        Shape::Detect => json!({"$ref": "#/$defs/detect"}),
+        Shape::Of => json!({"anyOf": [{"type": "string"}, {"$ref": "#/$defs/detect"}]}),
+        Shape::Either(word, other) => json!({"anyOf": [{"const": word}, self::shape(other)]}),
         Shape::Sink => {
             json!({"oneOf": KINDS.iter().map(|(kind, keys)| sink(kind, keys)).collect::<Vec<_>>()})
         }

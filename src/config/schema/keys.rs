@@ -40,7 +40,7 @@ const fn map(of: &'static Shape, max: usize) -> Shape {
 
 pub(crate) const PIPELINE: &Section = &Section {
     name: "the pipeline",
-    later: &["packs", "overlay", "state", "ledger", "reports", "redact", "notifiers"],
+    later: &["overlay", "state", "ledger", "reports", "redact", "notifiers"],
     keys: &[&[
         key(
             "weir",
@@ -106,6 +106,13 @@ pub(crate) const PIPELINE: &Section = &Section {
             size(MIB, 64 * GIB),
             "128MiB",
             Default("128MiB"),
+        ),
+        key(
+            "packs",
+            "What is known of messages: ids of packs that are compiled in (heroku, generic), or paths; in this order.",
+            list(&Shape::Text, 64),
+            "[heroku, my-pack.yaml]",
+            Default("[heroku]"),
         ),
         key(
             "listeners",

@@ -11,14 +11,15 @@ mod json;
 mod keys;
 
 pub use event::event;
+pub(crate) use json::document;
 pub use json::pipeline;
-pub(super) use keys::{
+pub(crate) use keys::{
     DEVICE_ID, DEVICE_RULE, DRAIN, KAFKA_TLS, KINDS, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE, ROTATE,
     SASL, SINK,
 };
 
 /// A mapping with a fixed set of keys.
-pub(super) struct Section {
+pub(crate) struct Section {
     /// How messages call it, with an article where it is one of several.
     pub name: &'static str,
     pub keys: &'static [&'static [Key]],
@@ -27,7 +28,7 @@ pub(super) struct Section {
 }
 
 /// One key of a section.
-pub(super) struct Key {
+pub(crate) struct Key {
     pub name: &'static str,
     /// What it says, for the schema.
     pub what: &'static str,
@@ -37,7 +38,7 @@ pub(super) struct Key {
     pub presence: Presence,
 }
 
-pub(super) enum Presence {
+pub(crate) enum Presence {
     Required,
     /// May be left out; there is then no value.
     Optional,
@@ -46,7 +47,7 @@ pub(super) enum Presence {
 }
 
 /// What a value has to look like.
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// This text and no other.
     Exactly(&'static str),
     Text,
@@ -95,6 +96,20 @@ pub(super) enum Shape {
     Section(&'static Section),
     /// A sink, whose keys depend on `kind`.
     Sink,
+    /// Whatever its reader takes; the text says what, for the schema.
+    Any(&'static str),
+    /// A number with or without sign and fraction.
+    Number,
+    /// One to 64 of `[a-z0-9_]`, a letter first.
+    Id,
+    /// The name of a key or a field of events.
+    FieldName,
+    /// A condition on an event.
+    Detect,
+    /// A category's id, or a condition.
+    Of,
+    /// This word, or the other shape.
+    Either(&'static str, &'static Shape),
 }
 
 impl Section {
@@ -110,7 +125,7 @@ impl Section {
 }
 
 /// Returns the candidate nearest to `name` by edit distance, if one is near enough to have been meant.
-pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let len = name.chars().count();
     let distance_max = (len / 3).max(1);
     // Words whose lengths differ by more are further apart than that.

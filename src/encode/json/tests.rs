@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -9,6 +10,7 @@ use crate::batch::{Identity, Origin};
 use crate::event::{Event, Field, Severity, Span, Texts};
 use crate::limits::MADE_SLACK_BYTES as SLACK_BYTES;
 use crate::parse::time;
+use crate::plan::rules::{Spec, build};
 use crate::plan::{Drain, Plan};
 use crate::simd::{Level, dispatch};
 
@@ -20,12 +22,20 @@ struct Example<'a> {
     fields: Vec<Field>,
     event: Event,
     batch: &'a [u8],
+    categories: &'a [u8],
 }
 
 impl<'a> Example<'a> {
     fn of(batch: &'a [u8]) -> Example<'a> {
-        let fields = Vec::new();
-        Example { plan: plan(), origin: origin(None), drain: None, fields, event: event(batch), batch }
+        Example {
+            plan: plan(),
+            origin: origin(None),
+            drain: None,
+            fields: Vec::new(),
+            event: event(batch),
+            batch,
+            categories: b"",
+        }
     }
 
     /// Where `text` stands in the batch.
@@ -47,6 +57,7 @@ impl<'a> Example<'a> {
             last: 1,
             time: &time::write(self.event.time_us),
             received: &time::write(self.event.received_us),
+            categories: self.categories,
         };
         let mut out = b"before\n".to_vec();
         write(crate::simd::Portable, &written, &mut out);
@@ -113,6 +124,27 @@ fn all_keys_in_their_order() {
         r#""message":"hi"}"#,
     ];
     assert_eq!(example.line(), expected.concat());
+}
+
+#[test]
+fn kinds_and_categories_of_packs() {
+    let long = "a-kind-with-a-name-that-is-longer-than-any-piece";
+    let kinds: Vec<Box<str>> = heroku::KINDS.iter().copied().chain([long]).map(Into::into).collect();
+    let rules = build(&Spec { kinds, ..Spec::default() }).unwrap();
+    let rules = Some(Arc::new(rules));
+    let line = |kind: KindId, categories| {
+        let mut example = Example::of(b"");
+        example.plan.rules = rules.clone();
+        (example.event.kind, example.event.pri, example.categories) = (kind, Some(4), categories);
+        example.line()
+    };
+    let of_pack = KindId(heroku::KINDS.len() as u8);
+    let has = |line: String, part: String| assert!(line.contains(&part), "{line}");
+    has(line(of_pack, b""), format!(r#","kind":"{long}","facility":"kern","severity""#));
+    let two = format!(r#","kind":"{long}","categories":["a.b","c.d"],"facility":"kern","severity""#);
+    has(line(of_pack, br#"["a.b","c.d"]"#), two);
+    let known = r#","kind":"router","categories":["a.b"],"facility":"kern","severity""#;
+    has(line(heroku::ROUTER, br#"["a.b"]"#), known.into());
 }
 
 #[test]
@@ -391,6 +423,7 @@ proptest! {
                 plan: &plan, run: &run, event: &row, texts: Texts { batch: &batch, made: &made }, fields: &fields,
                 drain: Some(&drain), alike: &alike(&plan, &run, Some(&drain), id.as_bytes()), last,
                 time: &time::write(time_us), received: &time::write(received_us),
+                categories: b"",
             };
             let expected = plainly(&written, &format!("{id}{last}"));
             for level in [Level::Portable, Level::best()] {

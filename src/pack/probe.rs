@@ -1,0 +1,180 @@
+//! One frame through parser, rules and encoder, with all that they found.
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use serde_json::Value as Json;
+
+use crate::batch::{Batch, Form, Identity, ListenerId, Origin};
+use crate::encode::{self, Alike, Written, json};
+use crate::event::{Event, FACILITIES, Flags, Texts, Value};
+use crate::parse::{self, Scratch};
+use crate::plan::device::DeviceRules;
+use crate::plan::rules::cond::{Key, Subject};
+use crate::plan::rules::convert::Type;
+use crate::plan::rules::plain::Parts;
+use crate::plan::rules::{self, Matched, Program, RulesScratch, without_colours};
+use crate::plan::{Listener, OnNoMatch, Plan, Received};
+use crate::simd::Portable;
+
+/// A parser with rules behind it, that takes one frame at a time.
+pub(super) struct Probe {
+    plan: Plan,
+    origin: Arc<Origin>,
+    scratch: Scratch,
+    rules: RulesScratch,
+    /// Declared fields with their types.
+    types: Vec<(String, Type)>,
+}
+
+/// What became of a frame.
+pub(super) struct Seen<'p> {
+    pub matched: &'p Matched,
+    /// The event as sinks get it.
+    pub json: Json,
+    /// Its parts as conditions see them, fields without output included.
+    pub parts: Parts,
+    /// Fields that knowledge objects wrote, and the object.
+    pub writers: Vec<(String, String)>,
+}
+
+impl Probe {
+    /// `tail` lets lines as `heroku logs` prints them be read.
+    pub fn new(program: Arc<Program>, types: Vec<(String, Type)>, tail: bool) -> Probe {
+        let rule = crate::config::DeviceRule::heroku();
+        let device_id =
+            DeviceRules::new(&[(rule.pattern(), rule.token())]).expect("the built-in rule compiles");
+        let listener = Listener {
+            name: "test".into(),
+            count_only: false,
+            time_zone: TimeZone::UTC,
+            device_id,
+            on_no_match: OnNoMatch::Accept,
+        };
+        let plan = Plan {
+            generation: 0,
+            instance: "test".into(),
+            listeners: vec![Arc::new(listener)],
+            drains: Default::default(),
+            default_drain: None,
+            default_computer: None,
+            trusted: Vec::new(),
+            zone: TimeZone::UTC,
+            received: Received::Arrival,
+            outputs: Vec::new(),
+            rules: Some(program),
+        };
+        let origin = Origin {
+            listener: ListenerId(0),
+            peer: None,
+            peer_name: None,
+            token: None,
+            user: None,
+            labels: Vec::new(),
+            logplex: false,
+            form: if tail { Form::SyslogOrTail } else { Form::Syslog },
+        };
+        let (scratch, rules) = (Scratch::default(), RulesScratch::default());
+        Probe { plan, origin: Arc::new(origin), scratch, rules, types }
+    }
+
+    /// Processes a frame that arrives at `received_us`.
+    pub fn see(&mut self, frame: &[u8], received_us: i64) -> Seen<'_> {
+        let mut batch = Batch::new(Batch::capacity_for(frame.len().max(1)));
+        batch.received_us = received_us;
+        let at = batch.append(frame);
+        batch.push_frame(at, frame.len(), false);
+        batch.close_run(&self.origin, Identity::Batch);
+        let run = &batch.runs[0];
+        let mut event = parse::event(&self.plan, &batch, run, batch.frames[0], &mut self.scratch);
+        let Scratch { made, fields, .. } = &mut self.scratch;
+        rules::apply(&self.plan, run, batch.bytes(), &mut event, made, fields, &mut self.rules);
+        let texts = Texts { batch: batch.bytes(), made };
+        let mut alike = Alike::default();
+        alike.turn_to_run(Portable, &self.plan, &batch, run);
+        alike.turn_to_drain(Portable, &self.plan, run, None);
+        let written = Written {
+            plan: &self.plan,
+            run,
+            event: &event,
+            texts,
+            fields,
+            drain: None,
+            alike: &alike,
+            last: encode::last_number(&batch, run, 0),
+            time: &parse::time::write(event.time_us),
+            received: &parse::time::write(event.received_us),
+            categories: &self.rules.matched().categories_json,
+        };
+        let mut line = Vec::new();
+        json::write(Portable, &written, &mut line);
+        let json = serde_json::from_slice(&line).expect("an event is JSON");
+        let mut parts = parts_of(&self.types, &written, &event, texts);
+        for (name, ty) in &self.types {
+            let subject = Subject::Field(name.as_str().into());
+            if let Some(value) = self.rules.value(name)
+                && !parts.parts.iter().any(|(known, ..)| *known == subject)
+            {
+                parts.parts.push((subject, *ty, items(value, texts)));
+            }
+        }
+        let objects = self.plan.rules.as_ref().expect("the probe has rules").objects();
+        let id = |object: Option<u32>| {
+            object.map_or("worked out".to_string(), |object| objects[object as usize].to_string())
+        };
+        let writers = self.rules.writers().map(|(field, object)| (field.into(), id(object)));
+        Seen { matched: self.rules.matched(), json, parts, writers: writers.collect() }
+    }
+}
+
+/// The text of a value, or of each item of a list.
+fn items(value: Value, texts: Texts) -> Vec<Vec<u8>> {
+    match value {
+        Value::Text(span) | Value::Raw(span) => vec![texts.get(span).to_vec()],
+        Value::Int(n) => vec![n.to_string().into_bytes()],
+        Value::Bool(b) => vec![b.to_string().into_bytes()],
+        Value::List(span) => {
+            texts.get(span).split(|byte| *byte == b',').map(|item| item.trim_ascii().to_vec()).collect()
+        }
+    }
+}
+
+/// The event's parts as texts, by what it says itself, not by what the rules made of it.
+fn parts_of(types: &[(String, Type)], written: &Written, event: &Event, texts: Texts) -> Parts {
+    let mut parts = Vec::new();
+    let mut put = |subject: Subject, values: Vec<Vec<u8>>| {
+        if values.iter().any(|value| !value.is_empty()) {
+            parts.push((subject, Type::Text, values));
+        }
+    };
+    let mut plain = Vec::new();
+    without_colours(texts.get(event.message), &mut plain);
+    let facility = event.facility().and_then(|index| FACILITIES.get(index as usize)).unwrap_or(&"");
+    let flags = Flags::ALL.iter().filter(|(flag, _)| event.flags.has(*flag));
+    for (key, values) in [
+        (Key::Drain, vec![texts.get(event.drain).to_vec()]),
+        (Key::Hostname, vec![texts.get(event.hostname).to_vec()]),
+        (Key::Source, vec![texts.get(event.source).to_vec()]),
+        (Key::Process, vec![texts.get(event.process).to_vec()]),
+        (Key::Msgid, vec![texts.get(event.msgid).to_vec()]),
+        (Key::Listener, vec![b"test".to_vec()]),
+        (Key::Kind, vec![written.kind().into()]),
+        (Key::Facility, vec![facility.as_bytes().to_vec()]),
+        (Key::Severity, vec![event.severity.name().into()]),
+        (Key::SentSeverity, vec![event.severity.name().into()]),
+        (Key::Pri, event.pri.map(|pri| pri.to_string().into_bytes()).into_iter().collect()),
+        (Key::Flags, flags.map(|(_, name)| name.as_bytes().to_vec()).collect()),
+    ] {
+        put(Subject::Key(key), values);
+    }
+    for field in written.fields {
+        let name = String::from_utf8_lossy(written.name(field)).into_owned();
+        put(Subject::Field(name.into()), items(field.value, texts));
+    }
+    for (subject, ty, _) in &mut parts {
+        let declared = types.iter().find(|(name, _)| *subject == Subject::Field(name.as_str().into()));
+        *ty = declared.map_or(Type::Text, |(_, ty)| *ty);
+    }
+    parts.push((Subject::Text, Type::Text, vec![plain]));
+    Parts { parts }
+}

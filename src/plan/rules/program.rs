@@ -1,0 +1,242 @@
+//! A compiled set of rules: immutable, shared by all shards.
+//!
+//! Every part of an event that some rule asks about has a slot, every distinct test a bit, every rule a tree over bits.
+//! A bit that turns true names the rules that it makes possible; only those are evaluated. Expressions and the like are
+//! lazy: they are decided when a tree comes to them, and mostly a literal that they need has ruled them out before.
+
+use std::sync::Arc;
+
+use regex_automata::meta::Regex;
+
+use super::cond::{Glob, Key, Subject};
+use super::convert::Type;
+use super::extract::Extractor;
+use super::matcher::{Bit, Matcher};
+use crate::event::{FieldId, KindId};
+
+pub(super) type SlotId = u16;
+pub(super) type RuleId = u32;
+
+/// When a rule is evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Objects that may give the kind.
+    First,
+    /// Objects that ask for the kind.
+    ByKind,
+    /// What asks for fields: categories, alerts.
+    Last,
+}
+
+pub(super) const PHASES: usize = 3;
+
+/// What a rule is there for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purpose {
+    /// Index of the object and of the rule in it.
+    Object(u32, u32),
+    Category(u32),
+    Alert(u32),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rule {
+    pub root: u32,
+    pub phase: Phase,
+    pub purpose: Purpose,
+}
+
+/// A piece of a condition; children stand together.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Node {
+    All { first: u32, len: u32 },
+    Any { first: u32, len: u32 },
+    Not(u32),
+    Bit(Bit),
+    Lazy(u32),
+}
+
+/// A test that is decided only when it is needed.
+#[derive(Debug)]
+pub(super) struct Lazy {
+    pub slot: SlotId,
+    /// A bit without which it cannot hold.
+    pub guard: Option<Bit>,
+    pub op: LazyOp,
+}
+
+#[derive(Debug)]
+pub(super) enum LazyOp {
+    /// Index of the expression.
+    Regex(u32),
+    Glob {
+        pattern: Vec<Glob>,
+        cased: bool,
+    },
+    Same(SlotId),
+}
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub subject: Subject,
+    /// How the values of a field count.
+    pub ty: Type,
+    pub matcher: Matcher,
+}
+
+/// A field that packs declare.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub name: Box<str>,
+    /// Where the engine knows it by number.
+    pub known: Option<FieldId>,
+    pub ty: Type,
+    pub output: bool,
+    pub slot: SlotId,
+}
+
+#[derive(Debug)]
+pub(super) struct Object {
+    pub kind: Option<KindId>,
+    /// By rule of the object.
+    pub extract: Vec<Vec<Extractor>>,
+}
+
+/// A field whose value is part of another's.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// Index of the field.
+    pub field: u32,
+    pub from: SlotId,
+    pub take: Take,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Take {
+    /// The first item of a list.
+    First,
+    Last,
+    /// The last address that is no trusted proxy, the first address if all are.
+    LastUntrusted,
+    /// The class of a status: `2xx`.
+    Class,
+}
+
+/// A field, or the severity, that is worked out from others.
+#[derive(Debug)]
+pub(super) struct Derived {
+    /// Index of the field; `None` is the severity.
+    pub field: Option<u32>,
+    pub steps: Vec<Step>,
+}
+
+#[derive(Debug)]
+pub(super) enum Step {
+    /// The value in lower case, and what it becomes.
+    Map {
+        from: SlotId,
+        values: foldhash::HashMap<Box<[u8]>, Box<[u8]>>,
+    },
+    Detect {
+        root: u32,
+        value: Box<[u8]>,
+    },
+    From {
+        from: SlotId,
+        unless: Option<u32>,
+    },
+}
+
+/// Which phases need the automaton over the text, and when.
+#[derive(Debug, Default)]
+pub(super) struct TextNeed {
+    pub always: bool,
+    /// Or if one of these is true.
+    pub guards: Vec<Bit>,
+}
+
+/// Compiled rules.
+#[derive(Debug)]
+pub struct Program {
+    pub(super) kinds: Arc<[Box<str>]>,
+    /// What the parser found is the kind if no object before this one matches.
+    pub(super) builtin_at: u32,
+    pub(super) slots: Vec<Slot>,
+    pub(super) text: Option<SlotId>,
+    /// Keys that are asked about and known before any object has run.
+    pub(super) keys_first: Vec<(Key, SlotId)>,
+    /// The bits that are true of each kind, by `KindId`.
+    pub(super) by_kind: Vec<Box<[Bit]>>,
+    /// The bits that are true of each severity, when it is known for good.
+    pub(super) by_severity: Vec<Box<[Bit]>>,
+    pub(super) labels: Vec<(Box<str>, SlotId)>,
+    /// Whether some rule asks about labels, computer or peer.
+    pub(super) asks_around: bool,
+    /// By `FieldId`.
+    pub(super) known: Vec<Option<SlotId>>,
+    /// Whether the parser's fields are of any interest.
+    pub(super) wants_fields: bool,
+    pub(super) named: foldhash::HashMap<Box<[u8]>, SlotId>,
+    /// Bit `len` is set if some name in `named` is that long.
+    pub(super) name_lengths: u64,
+    pub(super) fields: Vec<Field>,
+    pub(super) objects: Vec<Object>,
+    pub(super) taken: Vec<Taken>,
+    pub(super) derived: Vec<Derived>,
+    pub(super) derive_reads_text: bool,
+    pub(super) rules: Vec<Rule>,
+    /// By phase: whether there is a rule.
+    pub(super) any_rule: [bool; PHASES],
+    pub(super) nodes: Vec<Node>,
+    pub(super) lazies: Vec<Lazy>,
+    pub(super) regexes: Vec<Regex>,
+    pub(super) bits: usize,
+    /// By bit: the rules that it makes possible.
+    pub(super) fires: Vec<Box<[RuleId]>>,
+    /// By phase: the rules that are always possible.
+    pub(super) always: [Vec<RuleId>; PHASES],
+    pub(super) text_need: [TextNeed; PHASES],
+    /// Full ids, sorted.
+    pub(super) categories: Vec<Box<str>>,
+    /// Full ids, in the order of the packs.
+    pub(super) alerts: Vec<Box<str>>,
+    /// Full ids, in the order of the packs.
+    pub(super) object_ids: Vec<Box<str>>,
+}
+
+impl Program {
+    /// The names of kinds, by `KindId`.
+    pub fn kinds(&self) -> &Arc<[Box<str>]> {
+        &self.kinds
+    }
+
+    /// Full ids of the categories, sorted.
+    pub fn categories(&self) -> &[Box<str>] {
+        &self.categories
+    }
+
+    /// Full ids of the alerts.
+    pub fn alerts(&self) -> &[Box<str>] {
+        &self.alerts
+    }
+
+    /// Full ids of the knowledge objects.
+    pub fn objects(&self) -> &[Box<str>] {
+        &self.object_ids
+    }
+
+    /// Whether there is nothing to do for any event.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty() && self.taken.is_empty() && self.derived.is_empty()
+    }
+
+    /// Whether a rule may read fields that the parser found, those of JSON bodies among them.
+    pub fn reads_fields(&self) -> bool {
+        self.wants_fields
+    }
+
+    /// How many distinct tests it has, those that are lazy apart.
+    pub fn bits(&self) -> usize {
+        self.bits
+    }
+}
