@@ -15,7 +15,6 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use weir::batch::Batch;
-use weir::frame::{Framer, Framing, Step};
 use weir::limits;
 use weir::plan::Format;
 
@@ -151,15 +150,7 @@ fn frame(batches: &[Batch], passes: u32) {
     let mut frames = Vec::with_capacity(limits::BATCH_FRAMES);
     for _ in 0..passes {
         for batch in batches {
-            frames.clear();
-            let bytes = black_box(batch.bytes());
-            let mut framer = Framer::new(Framing::Octet, limits::FRAME_BYTES);
-            let mut at = 0;
-            while let Step::Frame { start, end, next, .. } = framer.step(bytes, at) {
-                frames.push((start, end));
-                at = next;
-            }
-            assert_eq!(frames.len(), batch.frames.len());
+            batches::frame(batch, &mut frames);
         }
     }
 }

@@ -16,7 +16,6 @@ use jiff::tz::TimeZone;
 use weir::batch::{Batch, Run};
 use weir::encode::{self, Alike, Written};
 use weir::event::{Event, Field, Texts};
-use weir::frame::{Framer, Framing, Step};
 use weir::limits;
 use weir::parse::{self, Scratch, syslog, time};
 use weir::plan::{Format, Plan};
@@ -81,15 +80,7 @@ fn reading(group: &mut Group, batches: &[Batch]) {
         let mut frames = Vec::with_capacity(limits::BATCH_FRAMES);
         b.iter(|| {
             for batch in batches {
-                frames.clear();
-                let bytes = black_box(batch.bytes());
-                let mut framer = Framer::new(Framing::Octet, limits::FRAME_BYTES);
-                let mut at = 0;
-                while let Step::Frame { start, end, next, .. } = framer.step(bytes, at) {
-                    frames.push((start, end));
-                    at = next;
-                }
-                assert_eq!(frames.len(), batch.frames.len());
+                batches::frame(batch, &mut frames);
             }
         });
     });

@@ -8,12 +8,14 @@
 
 pub mod hostile;
 
+use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use weir::batch::{Batch, Form, Identity, ListenerId, Origin};
 use weir::compile;
+use weir::frame::{Framer, Framing, Step};
 use weir::limits;
 use weir::outcome::Outcome;
 use weir::pack;
@@ -250,6 +252,20 @@ impl Work {
         }
         written
     }
+}
+
+/// Finds the frames in the bytes of a batch, as a receiver does; `frames` is emptied before.
+#[inline(always)]
+pub fn frame(batch: &Batch, frames: &mut Vec<(usize, usize)>) {
+    frames.clear();
+    let bytes = black_box(batch.bytes());
+    let mut framer = Framer::new(Framing::Octet, limits::FRAME_BYTES);
+    let mut at = 0;
+    while let Step::Frame { start, end, next, .. } = framer.step(bytes, at) {
+        frames.push((start, end));
+        at = next;
+    }
+    assert_eq!(frames.len(), batch.frames.len());
 }
 
 /// Events in the batches.
