@@ -11,7 +11,7 @@ use crate::pack::{self, Pack};
 use crate::parse::heroku;
 use crate::plan::device::DeviceRules;
 use crate::plan::rules::Program;
-use crate::plan::{Drain, Format, Listener, Output, Plan, Received};
+use crate::plan::{Drain, Format, Listener, Output, Plan};
 use crate::simd::Level;
 
 /// Receivers and shards, that many of each.
@@ -34,17 +34,10 @@ pub fn batch_bytes(pipeline: &Pipeline) -> usize {
 /// The plan of a pipeline, without the rules of its packs.
 pub fn plan(pipeline: &Pipeline, instance: Arc<str>) -> Plan {
     let mut plan = Plan {
-        generation: 0,
-        instance,
-        listeners: Vec::new(),
-        drains: Default::default(),
-        default_drain: None,
-        default_computer: None,
         trusted: pipeline.trusted_proxies.clone(),
         zone: pipeline.zone.clone(),
-        received: Received::Arrival,
         outputs: outputs(pipeline.sinks.iter().map(deliver::output)),
-        rules: None,
+        ..Plan::new(instance, Vec::new())
     };
     for (token, drain) in &pipeline.drains {
         plan.drains.insert(token.as_str().into(), known_drain(drain));

@@ -6,14 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
 use weir::batch::{Admission, Batch, Form, Identity, ListenerId, Number, Origin};
 use weir::feed::{Feed, Stock, WhenFull, reason};
 use weir::gate::Gate;
 use weir::ledger::Ledger;
 use weir::outcome::{Outcome, Share};
-use weir::plan::device::DeviceRules;
-use weir::plan::{Format, Listener, OnNoMatch, Output, Plan, Received};
+use weir::plan::{Format, Listener, Output, Plan};
 use weir::ring::{Entry, ReaderId, Ring};
 use weir::shard::{self, Shard};
 use weir_load::rng::Rng;
@@ -23,25 +21,10 @@ const SLOTS: u64 = 12;
 const STEPS: usize = 600;
 
 fn plan() -> Plan {
-    let listener = Listener {
-        name: "sim".into(),
-        count_only: false,
-        time_zone: TimeZone::UTC,
-        device_id: DeviceRules::default(),
-        on_no_match: OnNoMatch::Accept,
-    };
+    let listener = Listener::new("sim");
     Plan {
-        generation: 0,
-        instance: "sim".into(),
-        listeners: vec![Arc::new(listener)],
-        drains: Default::default(),
-        default_drain: None,
-        default_computer: None,
-        trusted: Vec::new(),
-        zone: TimeZone::UTC,
-        received: Received::Arrival,
         outputs: vec![Output { format: Some(Format::Ndjson), rows: false }],
-        rules: None,
+        ..Plan::new("sim".into(), vec![Arc::new(listener)])
     }
 }
 

@@ -12,15 +12,13 @@ use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
 use weir::batch::{Batch, Form, Identity, ListenerId, Origin};
 use weir::compile;
 use weir::frame::{Framer, Framing, Step};
 use weir::limits;
 use weir::outcome::Outcome;
 use weir::pack;
-use weir::plan::device::DeviceRules;
-use weir::plan::{Format, Listener, OnNoMatch, Output, Plan, Received};
+use weir::plan::{Format, Listener, Output, Plan};
 use weir::shard::Shard;
 use weir_load::corpus::{Class, Mix};
 use weir_load::generator::{self, Generator, Load};
@@ -181,25 +179,10 @@ impl Source {
 
 /// A plan of one listener that writes in `format`, or only counts.
 pub fn plan(format: Option<Format>) -> Plan {
-    let listener = Listener {
-        name: "heroku".into(),
-        count_only: false,
-        time_zone: TimeZone::UTC,
-        device_id: DeviceRules::default(),
-        on_no_match: OnNoMatch::Accept,
-    };
+    let listener = Listener::new("heroku");
     Plan {
-        generation: 0,
-        instance: "0123456789ab".into(),
-        listeners: vec![Arc::new(listener)],
-        drains: Default::default(),
-        default_drain: None,
-        default_computer: None,
-        trusted: Vec::new(),
-        zone: TimeZone::UTC,
-        received: Received::Arrival,
         outputs: compile::outputs([Output { format, rows: false }]),
-        rules: None,
+        ..Plan::new("0123456789ab".into(), vec![Arc::new(listener)])
     }
 }
 

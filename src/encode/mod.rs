@@ -148,36 +148,15 @@ pub(crate) mod tests {
     use core::net::IpAddr;
     use std::sync::Arc;
 
-    use jiff::tz::TimeZone;
-
     use super::*;
     use crate::batch::{Admission, Form, ListenerId, Origin};
     use crate::event::{Flags, Severity};
-    use crate::plan::device::DeviceRules;
-    use crate::plan::{Listener, OnNoMatch, Received};
+    use crate::plan::Listener;
     use crate::simd::Portable;
 
     pub fn plan() -> Plan {
-        let listener = Listener {
-            name: "li\"stener".into(),
-            count_only: false,
-            time_zone: TimeZone::UTC,
-            device_id: DeviceRules::default(),
-            on_no_match: OnNoMatch::Accept,
-        };
-        Plan {
-            generation: 1,
-            instance: "in5tance".into(),
-            listeners: vec![Arc::new(listener)],
-            drains: Default::default(),
-            default_drain: None,
-            default_computer: None,
-            trusted: Vec::new(),
-            zone: TimeZone::UTC,
-            received: Received::Arrival,
-            outputs: Vec::new(),
-            rules: None,
-        }
+        let listener = Listener::new("li\"stener");
+        Plan { generation: 1, ..Plan::new("in5tance".into(), vec![Arc::new(listener)]) }
     }
 
     pub fn origin(peer: Option<IpAddr>) -> Origin {

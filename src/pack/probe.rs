@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
 use serde_json::Value as Json;
 
 use crate::batch::{Batch, Form, Identity, ListenerId, Origin};
@@ -14,7 +13,7 @@ use crate::plan::rules::cond::{Key, Subject};
 use crate::plan::rules::convert::Type;
 use crate::plan::rules::plain::Parts;
 use crate::plan::rules::{self, Matched, Program, RulesScratch, without_colours};
-use crate::plan::{Listener, OnNoMatch, Plan, Received};
+use crate::plan::{Listener, Plan};
 use crate::simd::Portable;
 
 /// A parser with rules behind it, that takes one frame at a time.
@@ -44,26 +43,8 @@ impl Probe {
         let rule = crate::config::DeviceRule::heroku();
         let device_id =
             DeviceRules::new(&[(rule.pattern(), rule.token())]).expect("the built-in rule compiles");
-        let listener = Listener {
-            name: "test".into(),
-            count_only: false,
-            time_zone: TimeZone::UTC,
-            device_id,
-            on_no_match: OnNoMatch::Accept,
-        };
-        let plan = Plan {
-            generation: 0,
-            instance: "test".into(),
-            listeners: vec![Arc::new(listener)],
-            drains: Default::default(),
-            default_drain: None,
-            default_computer: None,
-            trusted: Vec::new(),
-            zone: TimeZone::UTC,
-            received: Received::Arrival,
-            outputs: Vec::new(),
-            rules: Some(program),
-        };
+        let listener = Listener { device_id, ..Listener::new("test") };
+        let plan = Plan { rules: Some(program), ..Plan::new("test".into(), vec![Arc::new(listener)]) };
         let origin = Origin {
             listener: ListenerId(0),
             peer: None,

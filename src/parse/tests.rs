@@ -12,7 +12,7 @@ use crate::batch::{Batch, Form, Identity, ListenerId, Origin};
 use crate::event::{Event, Field, Flags, Name, Span, Texts, Value};
 use crate::frame::{Framer, Framing, Step};
 use crate::plan::device::DeviceRules;
-use crate::plan::{Listener, OnNoMatch, Plan, Received};
+use crate::plan::{Listener, Plan, Received};
 
 /// Fields as `name: value`, text in quotes, arrays of addresses in brackets.
 pub(super) fn shown(fields: &[Field], texts: Texts) -> String {
@@ -43,26 +43,8 @@ pub(super) fn read<T: std::fmt::Debug>(text: &str, read: impl FnOnce(Text, &mut 
 }
 
 pub(super) fn plan() -> Plan {
-    let listener = Listener {
-        name: "test".into(),
-        count_only: false,
-        time_zone: jiff::tz::TimeZone::UTC,
-        device_id: DeviceRules::default(),
-        on_no_match: OnNoMatch::Accept,
-    };
-    Plan {
-        generation: 1,
-        instance: "test".into(),
-        listeners: vec![Arc::new(listener)],
-        drains: Default::default(),
-        default_drain: None,
-        default_computer: None,
-        trusted: Vec::new(),
-        zone: jiff::tz::TimeZone::UTC,
-        received: Received::Arrival,
-        outputs: Vec::new(),
-        rules: None,
-    }
+    let listener = Listener::new("test");
+    Plan { generation: 1, ..Plan::new("test".into(), vec![Arc::new(listener)]) }
 }
 
 fn origin(form: Form) -> Origin {

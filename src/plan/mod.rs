@@ -90,7 +90,37 @@ pub struct Plan {
     pub rules: Option<Arc<rules::Program>>,
 }
 
+impl Listener {
+    /// A listener that makes an event of each frame: no rules, times in UTC.
+    pub fn new(name: &str) -> Listener {
+        Listener {
+            name: name.into(),
+            count_only: false,
+            time_zone: TimeZone::UTC,
+            device_id: DeviceRules::default(),
+            on_no_match: OnNoMatch::Accept,
+        }
+    }
+}
+
 impl Plan {
+    /// A plan that reads and counts: no drains, outputs or rules, times in UTC.
+    pub fn new(instance: Arc<str>, listeners: Vec<Arc<Listener>>) -> Plan {
+        Plan {
+            generation: 0,
+            instance,
+            listeners,
+            drains: Default::default(),
+            default_drain: None,
+            default_computer: None,
+            trusted: Vec::new(),
+            zone: TimeZone::UTC,
+            received: Received::Arrival,
+            outputs: Vec::new(),
+            rules: None,
+        }
+    }
+
     pub fn listener(&self, id: ListenerId) -> &Listener {
         &self.listeners[id.0 as usize]
     }

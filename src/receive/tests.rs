@@ -12,7 +12,7 @@ use super::*;
 use crate::books::ListenerBooks;
 use crate::config::{DeviceId, Framing, Limits, OnNoMatch, Parse, Text};
 use crate::flow::{Flow, Settings, Slot};
-use crate::plan::{Plan, Received};
+use crate::plan::{Listener, Plan};
 
 const LISTENER: ListenerId = ListenerId(0);
 
@@ -45,26 +45,8 @@ pub(super) fn listener(kind: ListenerKind) -> config::Listener {
 }
 
 fn plan() -> Plan {
-    let listener = crate::plan::Listener {
-        name: "test".into(),
-        count_only: true,
-        time_zone: TimeZone::UTC,
-        device_id: Default::default(),
-        on_no_match: crate::plan::OnNoMatch::Accept,
-    };
-    Plan {
-        generation: 0,
-        instance: "i".into(),
-        listeners: vec![Arc::new(listener)],
-        drains: Default::default(),
-        default_drain: None,
-        default_computer: None,
-        trusted: Vec::new(),
-        zone: TimeZone::UTC,
-        received: Received::Arrival,
-        outputs: Vec::new(),
-        rules: None,
-    }
+    let listener = Listener { count_only: true, ..Listener::new("test") };
+    Plan::new("i".into(), vec![Arc::new(listener)])
 }
 
 /// Receivers with one listener, and the flow behind them.

@@ -25,7 +25,7 @@ use weir::limits;
 use weir::outcome::Outcome;
 use weir::parse::{self, Scratch, heroku, sd, syslog, time};
 use weir::plan::device::DeviceRules;
-use weir::plan::{Drain, Format, Listener, OnNoMatch, Output, Plan, Received};
+use weir::plan::{Drain, Format, Listener, Output, Plan, Received};
 use weir::shard::Shard;
 use weir::simd::{self, Level, Portable};
 
@@ -290,11 +290,9 @@ fn plan(how: u8, more: u8) -> Plan {
     static LISTENERS: LazyLock<Vec<Arc<Listener>>> = LazyLock::new(|| {
         let rules = [("app=(?P<TOKEN>[a-z-]+)", "TOKEN"), ("(?P<d>d\\.[0-9a-f-]{4,})", "d")];
         let listener = |place: u8| Listener {
-            name: "fuzz".into(),
-            count_only: false,
             time_zone: zone(place << 1),
             device_id: DeviceRules::new(&rules[..place as usize % 2 * 2]).expect("rules that can be read"),
-            on_no_match: OnNoMatch::Accept,
+            ..Listener::new("fuzz")
         };
         (0..8).map(|place| Arc::new(listener(place))).collect()
     });
@@ -303,17 +301,11 @@ fn plan(how: u8, more: u8) -> Plan {
     let labels = vec![("app".into(), "shop \"\\\n".into()), ("env".into(), "\u{7f}é".into())];
     let drain = Drain { computer: Some("shop-production".into()), labels };
     let mut plan = Plan {
-        generation: 0,
-        instance: "0123456789ab".into(),
-        listeners: vec![listener],
-        drains: Default::default(),
         default_drain: on(1).then(|| "d.0".into()),
         default_computer: on(2).then(|| "computer".into()),
-        trusted: Vec::new(),
         zone: zone(more),
         received: if on(4) { Received::Event } else { Received::Arrival },
-        outputs: Vec::new(),
-        rules: None,
+        ..Plan::new("0123456789ab".into(), vec![listener])
     };
     if on(5) {
         plan.trusted = ["10.0.0.0/8", "2001:db8::/32"].map(|net| net.parse().expect("a network")).into();

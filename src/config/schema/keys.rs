@@ -1,22 +1,12 @@
 //! The tables of keys, in the order in which the contract shows them.
 
 use super::Presence::{Default, Optional, Required};
-use super::{Key, Presence, Section, Shape};
+use super::{Key, Section, Shape, key};
 
 const DAY_MS: u64 = 86_400_000;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
-
-const fn key(
-    name: &'static str,
-    what: &'static str,
-    shape: Shape,
-    example: &'static str,
-    presence: Presence,
-) -> Key {
-    Key { name, what, shape, example, presence }
-}
 
 const fn whole(min: u64, max: u64) -> Shape {
     Shape::Whole { min, max, word: None }

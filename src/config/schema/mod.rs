@@ -38,6 +38,16 @@ pub(crate) struct Key {
     pub presence: Presence,
 }
 
+pub(crate) const fn key(
+    name: &'static str,
+    what: &'static str,
+    shape: Shape,
+    example: &'static str,
+    presence: Presence,
+) -> Key {
+    Key { name, what, shape, example, presence }
+}
+
 pub(crate) enum Presence {
     Required,
     /// May be left out; there is then no value.

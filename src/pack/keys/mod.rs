@@ -14,21 +14,11 @@ use knowledge::{DERIVE_STEP, FIELD, OBJECT};
 use output::TEST;
 
 use crate::config::schema::Presence::{Default, Optional, Required};
-use crate::config::schema::{Key, Presence, Section, Shape};
+use crate::config::schema::{Key, Section, Shape, key};
 
 /// 1,000 categories and 10,000 of everything else: a pack beyond that is a data set.
 const ITEMS_MAX: usize = 10_000;
 const DAY_MS: u64 = 86_400_000;
-
-const fn key(
-    name: &'static str,
-    what: &'static str,
-    shape: Shape,
-    example: &'static str,
-    presence: Presence,
-) -> Key {
-    Key { name, what, shape, example, presence }
-}
 
 const fn list(of: &'static Shape) -> Shape {
     Shape::List { of, max: ITEMS_MAX }
