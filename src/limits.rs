@@ -115,3 +115,7 @@ pub const BLOCKS_BYTES: usize = 8 << 20;
 pub const BLOCK_MS: u64 = 200;
 /// Dead letters kept on disk by one sink; beyond it they are counted only.
 pub const DEAD_LETTERS_BYTES: u64 = 256 << 20;
+/// Bytes of a message that an alert shows.
+pub const SHOWN_BYTES: usize = 1024;
+/// Events that an alert shows, the last ones.
+pub const SHOWN_EVENTS: usize = 10;

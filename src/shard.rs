@@ -242,7 +242,7 @@ impl Shard {
     fn known(&mut self, plan: &Plan, batch: &Batch, run: &Run, mut event: Event) -> (KindId, Severity) {
         let by_parser = event.kind;
         let Scratch { made, fields, .. } = &mut self.scratch;
-        rules::apply(plan, run, batch.bytes(), &mut event, made, fields, &mut self.rules);
+        rules::apply(plan, run, batch.bytes(), &mut event, made, fields, &mut self.rules, |_| {});
         if event.kind == heroku::ROUTER && by_parser != heroku::ROUTER {
             self.scratch.told = self.scratch.told_by_fields();
         }

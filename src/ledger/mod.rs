@@ -3,6 +3,8 @@
 //! In its first form it adds up tallies and the figures that only shards can count. It sees every number exactly once,
 //! so its sums close with the books. Caps live here and nowhere before.
 
+pub mod record;
+
 use crate::batch::{ListenerId, Number};
 use crate::limits;
 use crate::outcome::{Apart, Outcome};

@@ -144,8 +144,7 @@ pub(super) fn compile_with(
         let category = |id: &str| format!("{}.category.{id}", pack.id).into();
         spec.categories.extend(categories.map(|one| (category(&one.id), one.when.clone())));
         let alerts = pack.alerts.iter().filter(|alert| purpose != For::Shards || alert.mode != "off");
-        let alert = |id: &str| format!("{}.alert.{id}", pack.id).into();
-        spec.alerts.extend(alerts.map(|one| (alert(&one.id), one.when.clone())));
+        spec.watches.extend(alerts.map(|one| one.when.clone()));
     }
     if purpose == For::Shards {
         leave_out_unseen(&mut spec, &mut builtin_at);
@@ -164,7 +163,7 @@ fn leave_out_unseen(spec: &mut Spec, builtin_at: &mut Option<usize>) {
     let shown = spec.fields.iter().filter(|field| field.output).map(|field| field.name.clone());
     let mut wanted: HashSet<Box<str>> = shown.collect();
     wanted.extend(spec.fields.iter().filter_map(|field| Some(field.take.as_ref()?.1.clone())));
-    for (_, cond) in spec.categories.iter().chain(&spec.alerts) {
+    for cond in spec.categories.iter().map(|(_, cond)| cond).chain(&spec.watches) {
         cond.tests(&mut |test| {
             let other = match &test.op {
                 Op::Same(other) => Some(other),

@@ -69,7 +69,7 @@ impl Probe {
         let run = &batch.runs[0];
         let mut event = parse::event(&self.plan, &batch, run, batch.frames[0], &mut self.scratch);
         let Scratch { made, fields, .. } = &mut self.scratch;
-        rules::apply(&self.plan, run, batch.bytes(), &mut event, made, fields, &mut self.rules);
+        rules::apply(&self.plan, run, batch.bytes(), &mut event, made, fields, &mut self.rules, |_| {});
         let texts = Texts { batch: batch.bytes(), made };
         let mut alike = Alike::default();
         alike.turn_to_run(Portable, &self.plan, &batch, run);

@@ -257,7 +257,7 @@ impl Facts {
         let listed = seen.json["categories"].as_array().cloned().unwrap_or_default();
         let bare = listed.iter().filter_map(|id| own("category", id.as_str()?));
         self.categories.push(bare.collect());
-        for index in &seen.matched.alerts {
+        for index in &seen.matched.watches {
             if let Some(alert) = pack.alerts.get(*index as usize) {
                 *self.matches.entry(alert.id.clone()).or_default() += 1;
             }
