@@ -373,7 +373,7 @@ fn the_oracle_sees_episodes_at_all() {
     };
     let at = |at_ms| One { at_ms, drain: 0, key: 1, value: 1, name: 1, step: 1 };
     let events = [at(0), at(1_000), at(9_000), at(60_000)];
-    let (found, notices) = run(&plan(&[rule.clone()]), &events, &[1], 1);
+    let (found, notices) = run(&plan(std::slice::from_ref(&rule)), &events, &[1], 1);
     assert_eq!(found, oracle(&[rule], &events));
     assert_eq!((found.len(), notices), (2, 1));
 }
