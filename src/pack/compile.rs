@@ -6,7 +6,7 @@ use std::fmt;
 use super::{Object, Pack, built_in};
 use crate::event::KindId;
 use crate::parse::heroku;
-use crate::plan::rules::cond::{Op, Subject};
+use crate::plan::rules::cond::{Cond, Op, Subject};
 use crate::plan::rules::{
     self, BuildError, Derive, ExtractSpec, FieldSpec, ObjectRule, ObjectSpec, Program, Spec,
 };
@@ -75,6 +75,23 @@ pub fn compile(packs: &[Pack], before: &[Box<str>]) -> Result<Program, CompileEr
     compile_with(packs, before, For::Shards)
 }
 
+/// What somebody besides the packs wants to know of events.
+#[derive(Debug, Default)]
+pub struct Extra {
+    /// Conditions by which filters and masks choose.
+    pub selects: Vec<Cond>,
+    /// Fields that are read, shown or not.
+    pub fields: Vec<Box<str>>,
+}
+
+/// As [`compile`], with what the pipeline wants to know besides.
+///
+/// # Errors
+/// What does not go together.
+pub fn compile_for(packs: &[Pack], before: &[Box<str>], extra: &Extra) -> Result<Program, CompileError> {
+    compile_more(packs, before, For::Shards, extra)
+}
+
 /// What a program is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum For {
@@ -91,6 +108,15 @@ pub(super) fn compile_with(
     packs: &[Pack],
     before: &[Box<str>],
     purpose: For,
+) -> Result<Program, CompileError> {
+    compile_more(packs, before, purpose, &Extra::default())
+}
+
+fn compile_more(
+    packs: &[Pack],
+    before: &[Box<str>],
+    purpose: For,
+    extra: &Extra,
 ) -> Result<Program, CompileError> {
     let kinds = kinds(packs, before)?;
     let mut spec =
@@ -146,6 +172,8 @@ pub(super) fn compile_with(
         let alerts = pack.alerts.iter().filter(|alert| purpose != For::Shards || alert.mode != "off");
         spec.watches.extend(alerts.map(|one| one.when.clone()));
     }
+    spec.selects.clone_from(&extra.selects);
+    spec.read.extend(extra.fields.iter().cloned().map(Subject::Field));
     if purpose == For::Shards {
         leave_out_unseen(&mut spec, &mut builtin_at);
     }
@@ -163,7 +191,12 @@ fn leave_out_unseen(spec: &mut Spec, builtin_at: &mut Option<usize>) {
     let shown = spec.fields.iter().filter(|field| field.output).map(|field| field.name.clone());
     let mut wanted: HashSet<Box<str>> = shown.collect();
     wanted.extend(spec.fields.iter().filter_map(|field| Some(field.take.as_ref()?.1.clone())));
-    for cond in spec.categories.iter().map(|(_, cond)| cond).chain(&spec.watches) {
+    wanted.extend(spec.read.iter().filter_map(|subject| match subject {
+        Subject::Field(name) => Some(name.clone()),
+        _ => None,
+    }));
+    let conds = spec.categories.iter().map(|(_, cond)| cond);
+    for cond in conds.chain(&spec.watches).chain(&spec.selects) {
         cond.tests(&mut |test| {
             let other = match &test.op {
                 Op::Same(other) => Some(other),

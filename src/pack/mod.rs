@@ -7,6 +7,7 @@
 //! Read, checked and compiled are fields, knowledge objects, derived fields, categories and the conditions of alerts.
 //! Windows, reports, joins, dashlets, metrics and masks are read and checked, and evaluated by nothing yet.
 
+mod categories;
 mod check;
 mod compile;
 mod condition;
@@ -18,6 +19,7 @@ mod probe;
 mod read;
 pub mod reference;
 mod scope;
+mod site;
 #[cfg(test)]
 mod tests;
 pub mod trial;
@@ -25,8 +27,9 @@ mod values;
 mod walk;
 mod witness;
 
-pub use compile::{CompileError, compile, kinds};
+pub use compile::{CompileError, Extra, compile, compile_for, kinds};
 pub use read::{is_pack, load, path_of, read};
+pub use site::{Filter, Site, site};
 pub use witness::conflicts;
 
 use std::collections::BTreeMap;
@@ -34,7 +37,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde_json::{Value as Json, json};
 
-use crate::config::schema::{document, nearest};
+use crate::config::schema::{detect, document, nearest};
 use crate::config::{Problem, Problems};
 use crate::plan::rules::cond::Cond;
 use crate::plan::rules::{DeriveStep, ExtractSpec, FieldSpec};
@@ -229,16 +232,7 @@ fn problem(file: &str, message: &str, hint: String) -> Problems {
 /// Returns the JSON schema (draft 2020-12) of a pack.
 pub fn schema() -> Json {
     let variable = json!({"type": "string", "pattern": r"^\$[A-Za-z_][A-Za-z0-9_]*$"});
-    let detect = json!({
-        "type": "object", "minProperties": 1,
-        "description": "Named blocks of `field|modifier: value`, joined by `condition`; or `use: MACRO`.",
-        "properties": {
-            "use": {"type": "string", "description": "The name of a macro."},
-            "condition": {"type": "string", "description": "Names of blocks with and, or, not, `1 of x*`, `all of them`."}
-        },
-        "additionalProperties": {"type": ["object", "array", "string"]}
-    });
-    document(keys::PACK, "weir pack, pack/v1", variable, detect)
+    document(keys::PACK, "weir pack, pack/v1", variable, detect())
 }
 
 /// Reads a network, or an address as the network of itself.

@@ -50,13 +50,26 @@ pub enum Format {
     EventTracker,
 }
 
+/// Which events an output takes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// What it says, as it was written: two that say the same are one, whatever the packs make of it.
+    pub said: Box<str>,
+    /// The one of the program's selects that must hold; absent: none has to.
+    pub select: Option<u32>,
+    /// The first whose select holds keeps one event in so many, by the hash of its id.
+    pub sample: Vec<(u32, u64)>,
+}
+
 /// One form of output; sinks of equal form share its parcels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
     /// `None` counts only: no bytes are made.
     pub format: Option<Format>,
     /// Whether some sink of it needs `Row`s (path or topic variables, keys).
     pub rows: bool,
+    /// Absent: it takes every event.
+    pub filter: Option<Arc<Filter>>,
 }
 
 /// What `received` says on an event.
@@ -88,6 +101,13 @@ pub struct Plan {
     pub outputs: Vec<Output>,
     /// What packs know; `None` is nothing.
     pub rules: Option<Arc<rules::Program>>,
+}
+
+impl Output {
+    /// One that takes every event.
+    pub fn new(format: Option<Format>, rows: bool) -> Output {
+        Output { format, rows, filter: None }
+    }
 }
 
 impl Listener {

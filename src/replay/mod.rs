@@ -21,7 +21,7 @@ use crate::config::Pipeline;
 use crate::deliver::{blackhole, stdout};
 use crate::feed::WhenFull;
 use crate::flow::{Flow, Settings, SinkSpec};
-use crate::pack::Pack;
+use crate::pack::{self, Pack};
 use crate::plan::{Format, Output, Plan, Received};
 use crate::telemetry::books::Books;
 
@@ -146,7 +146,9 @@ fn plan(options: &Options) -> io::Result<Plan> {
     let mut plan = compile::plan(&options.pipeline, "replay".into());
     plan.rules = match &options.packs {
         Some(packs) => compile::rules_of(packs, None),
-        None => compile::rules(&options.pipeline, None),
+        None => pack::load_all(&options.pipeline.packs, &[])
+            .map_err(|problems| problems.to_string())
+            .and_then(|packs| compile::rules_of(&packs, None)),
     }
     .map_err(io::Error::other)?;
     plan.listeners = vec![compile::replay_listener(&options.pipeline).into()];
@@ -157,7 +159,7 @@ fn plan(options: &Options) -> io::Result<Plan> {
     };
     plan.default_drain = options.drain.as_deref().map(Into::into);
     plan.default_computer = options.computer.as_deref().map(Into::into);
-    plan.outputs = compile::outputs([Output { format: options.format, rows: false }]);
+    plan.outputs = compile::outputs([Output::new(options.format, false)], &[]);
     Ok(plan)
 }
 
@@ -184,7 +186,7 @@ fn start(options: &Options, plan: Plan, frame_bytes: usize) -> io::Result<Flow> 
     let spec = SinkSpec {
         name: "out".into(),
         when_full: WhenFull::Block,
-        output: compile::output_index(options.format),
+        output: compile::place_of(options.format),
         sink,
         open: Box::new(|| Err(io::Error::other("a block sink is opened once"))),
         dead_letters: Box::new(|_| {}),

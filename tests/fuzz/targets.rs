@@ -312,7 +312,8 @@ fn plan(how: u8, more: u8) -> Plan {
     }
     plan.drains.insert("d.0".into(), drain);
     plan.outputs = compile::outputs(
-        [Format::Ndjson, Format::EventTracker].map(|format| Output { format: Some(format), rows: true }),
+        [Format::Ndjson, Format::EventTracker].map(|format| Output::new(Some(format), true)),
+        &[],
     );
     plan
 }

@@ -8,6 +8,7 @@ mod support;
 
 mod drain;
 mod figures;
+mod filter;
 mod load;
 mod pressure;
 mod reload;

@@ -20,7 +20,7 @@ use super::schema::{DEVICE_ID, DEVICE_RULE, DRAIN, LIMITS, LISTENER, LISTENER_TL
 use super::value::{Secret, Text};
 use super::{
     DeviceId, DeviceRule, Drain, Framing, Limits, Listener, ListenerKind, Log, LogFormat, LogLevel,
-    OnNoMatch, Parse, Pipeline, Problem, Problems, Tls, TlsMode, defaults,
+    OnNoMatch, Parse, Pipeline, Problem, Problems, Source, Tls, TlsMode, defaults,
 };
 use crate::plan::device::{DeviceRuleError, DeviceRules};
 
@@ -88,7 +88,12 @@ pub fn read_pipeline(name: &str, text: &str, around: &Surroundings<'_>) -> Resul
         }
     };
     match pipeline {
-        Some(pipeline) if reader.is_clean() => Ok(pipeline),
+        Some(mut pipeline) if reader.is_clean() => {
+            if pipeline.sinks.iter().any(|sink| !sink.filter.takes_all()) {
+                pipeline.source = reader.source(name, text);
+            }
+            Ok(pipeline)
+        }
         _ => Err(reader.problems(name, text)),
     }
 }
@@ -130,6 +135,7 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
             .map(|(k, v)| (k.value, v))
             .collect(),
         sinks,
+        source: Source::default(),
     })
 }
 
