@@ -5,13 +5,13 @@
 use std::sync::Arc;
 
 use crate::batch::{Batch, ListenerId};
-use crate::config::{self, Parse, Pipeline};
+use crate::config::{self, DeviceRule, Parse, Pipeline};
 use crate::deliver;
 use crate::pack::{self, Extra, Pack, Site};
 use crate::parse::heroku;
 use crate::plan::device::DeviceRules;
 use crate::plan::rules::Program;
-use crate::plan::{Drain, Filter, Format, Listener, Output, Plan};
+use crate::plan::{Drain, Filter, Format, Listener, OnNoMatch, Output, Plan};
 use crate::simd::Level;
 
 /// Receivers and shards, that many of each.
@@ -31,7 +31,7 @@ pub fn batch_bytes(pipeline: &Pipeline) -> usize {
     Batch::capacity_for(largest.unwrap_or(crate::limits::FRAME_BYTES))
 }
 
-/// The plan of a pipeline, without what its packs know and without outputs; see [`know`].
+/// The plan of a pipeline, without what its packs know, without listeners and outputs; see [`know`].
 pub fn plan(pipeline: &Pipeline, instance: Arc<str>) -> Plan {
     let mut plan = Plan {
         trusted: pipeline.trusted_proxies.clone(),
@@ -41,7 +41,6 @@ pub fn plan(pipeline: &Pipeline, instance: Arc<str>) -> Plan {
     for (token, drain) in &pipeline.drains {
         plan.drains.insert(token.as_str().into(), known_drain(drain));
     }
-    add_listeners(&mut plan, pipeline);
     plan
 }
 
@@ -50,12 +49,11 @@ pub fn next_plan(pipeline: &Pipeline, before: &Plan) -> Plan {
     let mut next = plan(pipeline, before.instance.clone());
     next.generation = before.generation + 1;
     next.listeners.clone_from(&before.listeners);
-    add_listeners(&mut next, pipeline);
     next
 }
 
-/// Gives a plan what the pipeline's packs know, read now, and the outputs of its sinks. Kinds keep the numbers that they
-/// have in the plan before, and outputs their places.
+/// Gives a plan what the pipeline's packs know, read now, its listeners and the outputs of its sinks. Kinds keep the numbers
+/// that they have in the plan before, and outputs their places.
 ///
 /// # Errors
 /// What is wrong with the packs, or with what the pipeline says in their language, as text for people.
@@ -63,6 +61,7 @@ pub fn know(plan: &mut Plan, pipeline: &Pipeline, before: Option<&Plan>) -> Resu
     let packs = pack::load_all(&pipeline.packs, &[]).map_err(|problems| problems.to_string())?;
     let site = pack::site(pipeline, &packs).map_err(|problems| problems.to_string())?;
     plan.rules = rules_for(&packs, &site.extra, before)?;
+    add_listeners(plan, pipeline, &packs);
     let wanted = pipeline.sinks.iter().map(|sink| wanted(sink, &site));
     plan.outputs = outputs(wanted, before.map_or(&[], |before| &before.outputs));
     Ok(())
@@ -92,9 +91,9 @@ pub fn kinds(plan: &Plan) -> Vec<&str> {
     }
 }
 
-fn add_listeners(plan: &mut Plan, pipeline: &Pipeline) {
+fn add_listeners(plan: &mut Plan, pipeline: &Pipeline, packs: &[Pack]) {
     for listener in pipeline.listeners.iter().filter(|listener| listener.enabled) {
-        let compiled = Arc::new(compiled(listener));
+        let compiled = Arc::new(compiled(listener, packs));
         match plan.listeners.iter_mut().find(|known| known.name == compiled.name) {
             Some(known) => *known = compiled,
             None => plan.listeners.push(compiled),
@@ -112,23 +111,26 @@ pub fn ids(pipeline: &Pipeline, plan: &Plan) -> Vec<(ListenerId, config::Listene
     enabled.map(|listener| (id(&listener.name), listener.clone())).collect()
 }
 
-fn compiled(listener: &config::Listener) -> Listener {
+fn compiled(listener: &config::Listener, packs: &[Pack]) -> Listener {
     let active = listener.device_id.rules.iter().filter(|rule| rule.active);
-    let rules: Vec<_> = active.map(|rule| (rule.pattern(), rule.token())).collect();
+    let own = active.map(|rule| (rule.pattern(), rule.token()));
+    let built_in = DeviceRule::heroku();
+    let rules = pack::device_rules(own, packs, (built_in.pattern(), built_in.token()));
+    let of_packs = || packs.iter().find_map(|pack| pack.on_no_match);
     Listener {
         name: listener.name.as_str().into(),
         count_only: listener.parse == Parse::None,
         time_zone: listener.time_zone.clone(),
-        device_id: DeviceRules::new(&rules).expect("the pipeline's rules were checked"),
-        on_no_match: listener.device_id.on_no_match,
+        device_id: DeviceRules::new(&rules).expect("rules of pipeline and packs were checked"),
+        on_no_match: listener.device_id.on_no_match.or_else(of_packs).unwrap_or(OnNoMatch::Accept),
     }
 }
 
-/// The listener of a replay: the rules of the pipeline's first, or the default ones.
-pub fn replay_listener(pipeline: &Pipeline) -> Listener {
+/// The listener of a replay: the rules of the pipeline's first, or the default ones, and those of packs.
+pub fn replay_listener(pipeline: &Pipeline, packs: &[Pack]) -> Listener {
     let default = Pipeline::default();
     let first = pipeline.listeners.iter().chain(&default.listeners).find(|listener| listener.enabled);
-    let mut listener = compiled(first.expect("the default pipeline has an enabled listener"));
+    let mut listener = compiled(first.expect("the default pipeline has an enabled listener"), packs);
     (listener.name, listener.count_only) = ("replay".into(), false);
     listener
 }
@@ -243,6 +245,31 @@ mod tests {
         let third = outputs([one("c"), one("d"), one("e"), one("f")], &second);
         assert_eq!(shown(&third), ["d", "", "e", "c", "f"]);
         assert_eq!(shown(&outputs([all()], &third)), [""; 0]);
+    }
+
+    #[test]
+    fn device_rules_of_packs_come_behind_the_listeners_and_none_runs_twice() {
+        let heroku = pack::built_in("heroku").unwrap();
+        let more = Pack { device_rules: vec![("id=(?P<Id>x+)".into(), "Id".into())], ..Pack::default() };
+        let built_in = DeviceRule::heroku();
+        let built_in = (built_in.pattern(), built_in.token());
+        let own = ("host=(?P<H>a+)", "H");
+        let packs = [heroku.clone(), more.clone()];
+        let rules = |own: &[(&'static str, &'static str)], packs: &[Pack]| -> Vec<String> {
+            let own = own.iter().copied().chain([built_in]);
+            pack::device_rules(own, packs, built_in).iter().map(|(_, token)| token.to_string()).collect()
+        };
+        assert_eq!(rules(&[own], &packs), ["H", "Computer", "Id"]);
+        assert_eq!(rules(&[own], std::slice::from_ref(&more)), ["H", "Id", "Computer"]);
+        assert_eq!(rules(&[], &[]), ["Computer"]);
+        // A listener's own word wins, then the first pack's that has one.
+        let strict = Pack { on_no_match: Some(OnNoMatch::Drop), ..Pack::default() };
+        let mut listener = Pipeline::default().listeners.remove(0);
+        let on_no_match = |listener: &config::Listener, packs: &[Pack]| compiled(listener, packs).on_no_match;
+        assert_eq!(on_no_match(&listener, &[more, strict.clone(), heroku]), OnNoMatch::Drop);
+        assert_eq!(on_no_match(&listener, &[]), OnNoMatch::Accept);
+        listener.device_id.on_no_match = Some(OnNoMatch::Accept);
+        assert_eq!(on_no_match(&listener, &[strict]), OnNoMatch::Accept);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub fn explain(
     let program = Arc::new(compile::compile_with(packs, &[], For::Explaining)?);
     let types: Vec<(String, Type)> =
         packs.iter().flat_map(|pack| &pack.fields).map(|field| (field.name.to_string(), field.ty)).collect();
-    let mut probe = Probe::new(program.clone(), types, true);
+    let mut probe = Probe::new(program.clone(), types, true).knowing(packs);
     let seen = probe.see(line, received_us);
     let mut out = String::new();
     event(&mut out, &seen, &program);

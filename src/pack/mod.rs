@@ -39,6 +39,7 @@ use serde_json::{Value as Json, json};
 
 use crate::config::schema::{detect, document, nearest};
 use crate::config::{Problem, Problems};
+use crate::plan::OnNoMatch;
 use crate::plan::rules::cond::Cond;
 use crate::plan::rules::{DeriveStep, ExtractSpec, FieldSpec};
 
@@ -67,6 +68,8 @@ pub struct Pack {
     pub alerts: Vec<Alert>,
     /// Pattern and the group that names the sender, active rules only.
     pub device_rules: Vec<(String, String)>,
+    /// What becomes of a frame that no rule names; absent: the pack has no word on it.
+    pub on_no_match: Option<OnNoMatch>,
     pub tests: Vec<trial::Trial>,
     /// Names of what is read and evaluated by nothing yet: kind and id.
     pub others: Vec<(&'static str, String)>,
@@ -168,6 +171,26 @@ impl Pack {
         }
         out
     }
+}
+
+/// Returns the device id rules in force where a listener has these: its own, then the packs', the built-in one last unless
+/// it stands before. No pattern is tried twice.
+pub fn device_rules<'r>(
+    own: impl IntoIterator<Item = (&'r str, &'r str)>,
+    packs: &'r [Pack],
+    built_in: (&'r str, &'r str),
+) -> Vec<(&'r str, &'r str)> {
+    let own: Vec<_> = own.into_iter().collect();
+    let first = own.strip_suffix(&[built_in]).unwrap_or(&own);
+    let of_packs = packs.iter().flat_map(|pack| &pack.device_rules);
+    let of_packs = of_packs.map(|(pattern, token)| (pattern.as_str(), token.as_str()));
+    let mut rules: Vec<(&str, &str)> = Vec::new();
+    for rule in first.iter().copied().chain(of_packs).chain(own[first.len()..].iter().copied()) {
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    rules
 }
 
 /// Returns a compiled-in pack.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::Pack;
 use crate::batch::{Batch, Form, Identity, ListenerId, Origin};
+use crate::config::DeviceRule;
 use crate::encode::{self, Alike, Written, json};
 use crate::event::{Event, FACILITIES, Flags, Texts, Value};
 use crate::parse::{self, Scratch};
@@ -40,11 +42,7 @@ pub(super) struct Seen<'p> {
 impl Probe {
     /// `tail` lets lines as `heroku logs` prints them be read.
     pub fn new(program: Arc<Program>, types: Vec<(String, Type)>, tail: bool) -> Probe {
-        let rule = crate::config::DeviceRule::heroku();
-        let device_id =
-            DeviceRules::new(&[(rule.pattern(), rule.token())]).expect("the built-in rule compiles");
-        let listener = Listener { device_id, ..Listener::new("test") };
-        let plan = Plan { rules: Some(program), ..Plan::new("test".into(), vec![Arc::new(listener)]) };
+        let plan = Plan { rules: Some(program), ..Plan::new("test".into(), Vec::new()) };
         let origin = Origin {
             listener: ListenerId(0),
             peer: None,
@@ -56,7 +54,17 @@ impl Probe {
             form: if tail { Form::SyslogOrTail } else { Form::Syslog },
         };
         let (scratch, rules) = (Scratch::default(), RulesScratch::default());
-        Probe { plan, origin: Arc::new(origin), scratch, rules, types }
+        Probe { plan, origin: Arc::new(origin), scratch, rules, types }.knowing(&[])
+    }
+
+    /// With the device id rules of packs besides the built-in one.
+    pub fn knowing(mut self, packs: &[Pack]) -> Probe {
+        let built_in = DeviceRule::heroku();
+        let built_in = (built_in.pattern(), built_in.token());
+        let rules = super::device_rules([built_in], packs, built_in);
+        let device_id = DeviceRules::new(&rules).expect("the packs' rules were checked");
+        self.plan.listeners = vec![Arc::new(Listener { device_id, ..Listener::new("test") })];
+        self
     }
 
     /// Processes a frame that arrives at `received_us`.

@@ -103,6 +103,17 @@ pub struct Plan {
     pub rules: Option<Arc<rules::Program>>,
 }
 
+impl OnNoMatch {
+    /// The one of this name; accept for any other.
+    pub fn named(name: &str) -> OnNoMatch {
+        match name {
+            "drop" => OnNoMatch::Drop,
+            "quarantine" => OnNoMatch::Quarantine,
+            _ => OnNoMatch::Accept,
+        }
+    }
+}
+
 impl Output {
     /// One that takes every event.
     pub fn new(format: Option<Format>, rows: bool) -> Output {

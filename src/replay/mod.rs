@@ -144,14 +144,13 @@ fn summarize(progress: &Progress) -> io::Result<()> {
 /// The pipeline's plan with `replay` as its only listener.
 fn plan(options: &Options) -> io::Result<Plan> {
     let mut plan = compile::plan(&options.pipeline, "replay".into());
-    plan.rules = match &options.packs {
-        Some(packs) => compile::rules_of(packs, None),
+    let packs = match &options.packs {
+        Some(packs) => packs.clone(),
         None => pack::load_all(&options.pipeline.packs, &[])
-            .map_err(|problems| problems.to_string())
-            .and_then(|packs| compile::rules_of(&packs, None)),
-    }
-    .map_err(io::Error::other)?;
-    plan.listeners = vec![compile::replay_listener(&options.pipeline).into()];
+            .map_err(|problems| io::Error::other(problems.to_string()))?,
+    };
+    plan.rules = compile::rules_of(&packs, None).map_err(io::Error::other)?;
+    plan.listeners = vec![compile::replay_listener(&options.pipeline, &packs).into()];
     plan.received = match options.received {
         // A record says itself when it was received.
         ReceivedAt::Own if options.framing != InputFraming::Records => Received::Event,

@@ -249,11 +249,7 @@ fn users(r: &mut Reader<'_>, f: &Fields<'_>) -> BTreeMap<String, Secret> {
 
 fn device_id(r: &mut Reader<'_>, node: &Node) -> Option<DeviceId> {
     let f = r.fields(node, DEVICE_ID)?;
-    let on_no_match = match r.choice(&f, "on_no_match") {
-        "drop" => OnNoMatch::Drop,
-        "quarantine" => OnNoMatch::Quarantine,
-        _ => OnNoMatch::Accept,
-    };
+    let on_no_match = f.node("on_no_match").map(|_| OnNoMatch::named(r.choice(&f, "on_no_match")));
     let mut rules = r.list(&f, "rules", |r, node, _| device_rule(r, node));
     let built_in = DeviceRule::heroku();
     if !rules.iter().any(|rule| rule.active && rule.pattern == built_in.pattern) {

@@ -285,14 +285,14 @@ pub(crate) const DEVICE_ID: &Section = &Section {
     keys: &[&[
         key(
             "on_no_match",
-            "What happens to a frame whose sender no rule finds.",
+            "What happens to a frame whose sender no rule finds; absent: what the first pack with a word on it says, else accept.",
             Shape::Choice(&["accept", "drop", "quarantine"]),
             "accept",
-            Default("accept"),
+            Optional,
         ),
         key(
             "rules",
-            "Tried in order, before the built-in rule for Heroku; the first value wins.",
+            "Tried in order, before those of the packs and the built-in one for Heroku; the first value wins.",
             list(&Shape::Section(DEVICE_RULE), 64),
             r"[{pattern: '(?P<Computer>d\.\S+)', token: Computer}]",
             Default("[]"),
