@@ -4,6 +4,7 @@
 //! so that an id stays valid. Nothing here knows a socket or a file.
 
 pub mod device;
+pub mod mask;
 pub mod rules;
 
 use std::sync::Arc;
@@ -101,6 +102,10 @@ pub struct Plan {
     pub outputs: Vec<Output>,
     /// What packs know; `None` is nothing.
     pub rules: Option<Arc<rules::Program>>,
+    /// What no output shows; `None` is nothing.
+    pub masks: Option<Arc<mask::Masks>>,
+    /// Keys the hashes that stand for masked texts; equal in all plans of a process.
+    pub key: [u64; 2],
 }
 
 impl OnNoMatch {
@@ -149,6 +154,8 @@ impl Plan {
             received: Received::Arrival,
             outputs: Vec::new(),
             rules: None,
+            masks: None,
+            key: [0; 2],
         }
     }
 
