@@ -11,8 +11,8 @@ use jiff::tz::TimeZone;
 
 use super::template::Template;
 use super::{
-    Compress, DeviceId, FileSink, Format, Framing, LedgerSettings, Limits, Listener, ListenerKind, Log,
-    LogFormat, LogLevel, Parse, Pipeline, Rotate, Sink, SinkKind, Text, WhenFull,
+    Compress, DeviceId, FileSink, Filter, Format, Framing, LedgerSettings, Limits, Listener, ListenerKind,
+    Log, LogFormat, LogLevel, Parse, Pipeline, Rotate, Sink, SinkKind, Source, Text, WhenFull,
 };
 use crate::limits;
 
@@ -46,6 +46,7 @@ impl Default for Pipeline {
                 name: "events".into(),
                 format: Format::Ndjson,
                 when_full: WhenFull::Block,
+                filter: Filter::default(),
                 kind: SinkKind::File(FileSink {
                     root: "weir-out".into(),
                     path: Template::path(&"{listener}/{date}.ndjson".into())
@@ -54,6 +55,7 @@ impl Default for Pipeline {
                     compress: Compress::None,
                 }),
             }],
+            source: Source::default(),
         }
     }
 }

@@ -24,6 +24,7 @@ mod sink;
 mod template;
 mod units;
 mod value;
+mod written;
 
 pub use device::{DeviceId, DeviceRule};
 pub use problems::{Problem, Problems, Snippet};
@@ -36,6 +37,7 @@ pub use template::{Part, Template, Variable};
 pub(crate) use units::show_duration;
 pub use units::{duration, size, zone};
 pub use value::{Secret, Text};
+pub use written::{Filter, Sample, Source, Written};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -84,6 +86,8 @@ pub struct Pipeline {
     pub drains: BTreeMap<String, Drain>,
     /// In the order of the file; names are unique.
     pub sinks: Vec<Sink>,
+    /// For messages about what is read only when the packs are known.
+    pub source: Source,
 }
 
 /// How weir itself logs.

@@ -27,7 +27,7 @@ pub fn explain(
     let compiled = compile::compile_with(packs, &[], For::Explaining)?;
     let types: Vec<(String, Type)> =
         packs.iter().flat_map(|pack| &pack.fields).map(|field| (field.name.to_string(), field.ty)).collect();
-    let mut probe = Probe::new(compiled, types, true);
+    let mut probe = Probe::new(compiled, types, true).knowing(packs);
     let program = probe.program().clone();
     let seen = probe.see(line, received_us);
     let mut out = String::new();

@@ -84,7 +84,7 @@ impl Weir {
         }
         let threads = compile::threads(&pipeline);
         let mut plan = compile::plan(&pipeline, instance().into());
-        compile::rules(&pipeline, None).map_err(io::Error::other)?.put_in(&mut plan);
+        compile::know(&mut plan, &pipeline, None).map_err(io::Error::other)?;
         let plan = Arc::new(plan);
         let settings = Settings {
             slots: pipeline.slots,
@@ -98,11 +98,7 @@ impl Weir {
         };
         let flow = Flow::start(settings, plan.clone())?;
         let mut told = Told::default();
-        let specs = pipeline
-            .sinks
-            .iter()
-            .map(|sink| told.open(sink, &compile::kinds(&plan)))
-            .collect::<io::Result<_>>()?;
+        let specs = pipeline.sinks.iter().map(|sink| told.open(sink, &plan)).collect::<io::Result<_>>()?;
         flow.change(plan.clone(), specs, &[])?;
         let intake = flow.intake();
         let (flow, told) = (Arc::new(flow), Arc::new(Mutex::new(told)));

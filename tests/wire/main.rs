@@ -6,8 +6,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod device;
 mod drain;
 mod figures;
+mod filter;
 mod load;
 mod pressure;
 mod reload;
