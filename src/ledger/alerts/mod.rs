@@ -207,6 +207,11 @@ impl Alerts {
         core::mem::take(&mut self.records)
     }
 
+    /// Whether no alert is watched.
+    pub fn is_empty(&self) -> bool {
+        self.states.is_empty()
+    }
+
     /// Figures by alert.
     pub fn figures(&self) -> impl Iterator<Item = (&Alert, Figures)> {
         let with_keys = |state: &Watched| Figures {
