@@ -11,6 +11,7 @@ use crate::pack::{self, Extra, Pack, Site};
 use crate::parse::heroku;
 use crate::plan::device::DeviceRules;
 use crate::plan::rules::Program;
+use crate::plan::watch::Watch;
 use crate::plan::{Drain, Filter, Format, Listener, OnNoMatch, Output, Plan};
 use crate::simd::Level;
 
@@ -36,6 +37,7 @@ pub fn plan(pipeline: &Pipeline, instance: Arc<str>) -> Plan {
     let mut plan = Plan {
         trusted: pipeline.trusted_proxies.clone(),
         zone: pipeline.zone.clone(),
+        ledger: pipeline.ledger,
         ..Plan::new(instance, Vec::new())
     };
     for (token, drain) in &pipeline.drains {
@@ -60,27 +62,41 @@ pub fn next_plan(pipeline: &Pipeline, before: &Plan) -> Plan {
 pub fn know(plan: &mut Plan, pipeline: &Pipeline, before: Option<&Plan>) -> Result<(), String> {
     let packs = pack::load_all(&pipeline.packs, &[]).map_err(|problems| problems.to_string())?;
     let site = pack::site(pipeline, &packs).map_err(|problems| problems.to_string())?;
-    plan.rules = rules_for(&packs, &site.extra, before)?;
+    rules_for(&packs, &site.extra, before)?.put_in(plan);
     add_listeners(plan, pipeline, &packs);
     let wanted = pipeline.sinks.iter().map(|sink| wanted(sink, &site));
     plan.outputs = outputs(wanted, before.map_or(&[], |before| &before.outputs));
     Ok(())
 }
 
-/// The rules of packs that were read; `None` if they have nothing to do.
+/// The rules of packs that were read.
 ///
 /// # Errors
 /// Why the packs do not go together.
-pub fn rules_of(packs: &[Pack], before: Option<&Plan>) -> Result<Option<Arc<Program>>, String> {
+pub fn rules_of(packs: &[Pack], before: Option<&Plan>) -> Result<Rules, String> {
     rules_for(packs, &Extra::default(), before)
 }
 
-fn rules_for(packs: &[Pack], extra: &Extra, before: Option<&Plan>) -> Result<Option<Arc<Program>>, String> {
+fn rules_for(packs: &[Pack], extra: &Extra, before: Option<&Plan>) -> Result<Rules, String> {
     let known = before.and_then(|plan| plan.rules.as_ref()).map(|rules| rules.kinds().clone());
-    let program = pack::compile_for(packs, known.as_deref().unwrap_or(&[]), extra);
-    let program = program.map_err(|error| error.to_string())?;
+    let compiled = pack::compile_for(packs, known.as_deref().unwrap_or(&[]), extra);
+    let compiled = compiled.map_err(|error| error.to_string())?;
     // Kinds that were given once are named for as long as the process lives.
-    Ok(Some(Arc::new(program)).filter(|program| !program.is_empty() || known.is_some()))
+    let is_needed = !compiled.program.is_empty() || known.is_some() || !compiled.watch.alerts.is_empty();
+    Ok(Rules { program: Some(compiled.program).filter(|_| is_needed), watch: compiled.watch })
+}
+
+/// What packs come to: the program that shards run, if there is anything to do, and what is watched.
+pub struct Rules {
+    pub program: Option<Arc<Program>>,
+    pub watch: Arc<Watch>,
+}
+
+impl Rules {
+    /// Makes them those of a plan.
+    pub fn put_in(self, plan: &mut Plan) {
+        (plan.rules, plan.watch) = (self.program, self.watch);
+    }
 }
 
 /// The names of a plan's kinds, by `KindId`.

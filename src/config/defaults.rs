@@ -11,8 +11,8 @@ use jiff::tz::TimeZone;
 
 use super::template::Template;
 use super::{
-    Compress, DeviceId, FileSink, Filter, Format, Framing, Limits, Listener, ListenerKind, Log, LogFormat,
-    LogLevel, Parse, Pipeline, Rotate, Sink, SinkKind, Source, Text, WhenFull,
+    Compress, DeviceId, FileSink, Filter, Format, Framing, LedgerSettings, Limits, Listener, ListenerKind,
+    Log, LogFormat, LogLevel, Parse, Pipeline, Rotate, Sink, SinkKind, Source, Text, WhenFull,
 };
 use crate::limits;
 
@@ -35,6 +35,7 @@ impl Default for Pipeline {
             slots: limits::SLOTS,
             parcel_bytes: limits::PARCEL_BYTES,
             packs: packs(),
+            ledger: LedgerSettings::default(),
             listeners: vec![
                 listener("heroku-syslog", ListenerKind::Tcp, 6514, "Heroku syslog drains over TCP"),
                 listener("syslog-udp", ListenerKind::Udp, 5514, "Syslog over UDP"),

@@ -6,6 +6,7 @@
 pub mod device;
 pub mod mask;
 pub mod rules;
+pub mod watch;
 
 use std::sync::Arc;
 
@@ -106,6 +107,9 @@ pub struct Plan {
     pub masks: Option<Arc<mask::Masks>>,
     /// Keys the hashes that stand for masked texts; equal in all plans of a process.
     pub key: [u64; 2],
+    /// What is told to the ledger.
+    pub watch: Arc<watch::Watch>,
+    pub ledger: watch::Ledger,
 }
 
 impl OnNoMatch {
@@ -156,6 +160,8 @@ impl Plan {
             rules: None,
             masks: None,
             key: [0; 2],
+            watch: Arc::default(),
+            ledger: watch::Ledger::default(),
         }
     }
 

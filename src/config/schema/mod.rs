@@ -14,8 +14,8 @@ pub use event::event;
 pub use json::pipeline;
 pub(crate) use json::{detect, document};
 pub(crate) use keys::{
-    DEVICE_ID, DEVICE_RULE, DRAIN, KAFKA_TLS, KINDS, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE, ROTATE,
-    SAMPLE, SASL, SINK,
+    DEVICE_ID, DEVICE_RULE, DRAIN, KAFKA_TLS, KINDS, LEDGER, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE,
+    ROTATE, SAMPLE, SASL, SINK,
 };
 
 /// A mapping with a fixed set of keys.
