@@ -16,6 +16,7 @@ pub mod tally;
 pub mod signal;
 pub mod outcome;
 pub mod encode;
+pub mod redact;
 pub mod frame;
 pub mod gather;
 pub mod shard;

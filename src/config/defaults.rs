@@ -35,6 +35,7 @@ impl Default for Pipeline {
             slots: limits::SLOTS,
             parcel_bytes: limits::PARCEL_BYTES,
             packs: packs(),
+            redact: Vec::new(),
             ledger: LedgerSettings::default(),
             listeners: vec![
                 listener("heroku-syslog", ListenerKind::Tcp, 6514, "Heroku syslog drains over TCP"),
