@@ -38,6 +38,7 @@ pub mod receive;
 
 // Who decides.
 pub mod replay;
+pub mod coverage;
 pub mod run;
 pub mod setup;
 pub mod cli;

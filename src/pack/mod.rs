@@ -12,6 +12,7 @@ mod categories;
 mod check;
 mod compile;
 mod condition;
+pub mod coverage;
 mod detect;
 pub mod explain;
 mod keys;
