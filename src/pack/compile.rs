@@ -77,6 +77,13 @@ pub fn compile(packs: &[Pack], before: &[Box<str>]) -> Result<Compiled, CompileE
     compile_with(packs, before, For::Shards)
 }
 
+/// Packs, compiled.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    pub program: Arc<Program>,
+    pub watch: Arc<Watch>,
+}
+
 /// What somebody besides the packs wants to know of events.
 #[derive(Debug, Default)]
 pub struct Extra {
@@ -92,13 +99,6 @@ pub struct Extra {
 /// What does not go together.
 pub fn compile_for(packs: &[Pack], before: &[Box<str>], extra: &Extra) -> Result<Compiled, CompileError> {
     compile_more(packs, before, For::Shards, extra)
-}
-
-/// Packs, compiled.
-#[derive(Clone, Debug)]
-pub struct Compiled {
-    pub program: Arc<Program>,
-    pub watch: Arc<Watch>,
 }
 
 /// What a program is for.
@@ -182,9 +182,9 @@ fn compile_more(
         let watched = pack.alerts.iter().filter(|alert| purpose != For::Shards || alert.mode != "off");
         alerts.extend(watched.map(|alert| alert::Of { pack: &pack.id, version: &pack.version, alert }));
     }
+    alert::ask(&alerts, &mut spec);
     spec.selects.clone_from(&extra.selects);
     spec.read.extend(extra.fields.iter().cloned().map(Subject::Field));
-    alert::ask(&alerts, &mut spec);
     if purpose == For::Shards {
         leave_out_unseen(&mut spec, &mut builtin_at);
     }

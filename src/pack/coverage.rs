@@ -136,8 +136,8 @@ impl Coverage {
 
     /// Rules of objects that never matched, by full id; the number of the rule where an object has several.
     fn silent_rules(&self) -> Vec<String> {
-        let ids = self.watched.program.objects().iter().zip(&self.objects);
-        let of = |(id, seen): (&Box<str>, &Vec<bool>)| {
+        let ids = self.watched.program.objects().iter().map(|id| &**id).zip(&self.objects);
+        let of = |(id, seen): (&str, &Vec<bool>)| {
             let name = |rule: usize| match seen.len() {
                 1 => id.to_string(),
                 _ => format!("{id} (rule {})", rule + 1),

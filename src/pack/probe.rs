@@ -67,8 +67,8 @@ impl Probe {
         let built_in = (built_in.pattern(), built_in.token());
         let rules = super::device_rules([built_in], packs, built_in);
         let device_id = DeviceRules::new(&rules).expect("the packs' rules were checked");
-        let listener = Listener { device_id, ..Listener::new("test") };
-        self.plan = Arc::new(Plan { listeners: vec![Arc::new(listener)], ..(*self.plan).clone() });
+        let listeners = vec![Arc::new(Listener { device_id, ..Listener::new("test") })];
+        self.plan = Arc::new(Plan { listeners, ..(*self.plan).clone() });
         self
     }
 

@@ -103,13 +103,13 @@ pub struct Plan {
     pub outputs: Vec<Output>,
     /// What packs know; `None` is nothing.
     pub rules: Option<Arc<rules::Program>>,
+    /// What is told to the ledger.
+    pub watch: Arc<watch::Watch>,
+    pub ledger: watch::Ledger,
     /// What no output shows; `None` is nothing.
     pub masks: Option<Arc<mask::Masks>>,
     /// Keys the hashes that stand for masked texts; equal in all plans of a process.
     pub key: [u64; 2],
-    /// What is told to the ledger.
-    pub watch: Arc<watch::Watch>,
-    pub ledger: watch::Ledger,
 }
 
 impl OnNoMatch {
@@ -158,10 +158,10 @@ impl Plan {
             received: Received::Arrival,
             outputs: Vec::new(),
             rules: None,
-            masks: None,
-            key: [0; 2],
             watch: Arc::default(),
             ledger: watch::Ledger::default(),
+            masks: None,
+            key: [0; 2],
         }
     }
 

@@ -5,6 +5,7 @@
 //! read: the receive time of the batch, or a tick, is what time it is.
 
 mod absent;
+mod kept;
 mod single;
 mod sliding;
 mod tell;
@@ -176,6 +177,14 @@ impl Alerts {
                 self.records.push(Record { state: State::Resolved, fired_us: now_us, ..record });
             }
         }
+        self.schedule_all();
+        if now_us > 0 {
+            self.expect();
+        }
+    }
+
+    /// Notes anew when each key is looked at.
+    fn schedule_all(&mut self) {
         self.due.clear();
         for (index, (state, alert)) in self.states.iter().zip(&self.plan.watch.alerts).enumerate() {
             let due = |at_us, key| Due { at_us, rank: alert.rank, alert: index as u32, key };
@@ -185,9 +194,6 @@ impl Alerts {
             let lateness = self.plan.ledger.lateness_us;
             self.due.extend(state.singles.keys().map(|(time, ..)| due(time + lateness, EACH)));
             self.due.extend(state.ends.keys().map(|(end, _)| due(end + lateness, EACH)));
-        }
-        if now_us > 0 {
-            self.expect();
         }
     }
 

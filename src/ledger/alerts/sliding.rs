@@ -216,7 +216,11 @@ impl Alerts {
         let in_window = key.buckets.window(alert, bucket + 1).next().is_some();
         let next = match in_window || key.episode.is_some() {
             true => Some(bucket + 1),
-            false => key.buckets.0.front().map(|bucket| bucket.number),
+            false => {
+                // The windows between are empty, and do not hold.
+                key.holds_since = None;
+                key.buckets.0.front().map(|bucket| bucket.number)
+            }
         };
         match next {
             Some(next) => {
