@@ -368,7 +368,7 @@ proptest! {
         let (one_by_one, _) = run(&plan, &events, &[1], 1);
         prop_assert_eq!(&one_by_one, &expected, "{:?}", rules);
         let restored = |ledger: Ledger, number: u64| {
-            if number % 3 > 0 {
+            if !number.is_multiple_of(3) {
                 return ledger;
             }
             let mut next = Ledger::new(plan.clone());
