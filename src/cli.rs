@@ -38,6 +38,7 @@ pub enum Command {
     Check(Check),
     Test(Test),
     Explain(Explain),
+    Coverage(Coverage),
     /// Print the built-in pipeline, commented: a file to start from
     #[command(after_help = "Example:
   weir config > weir.yaml")]
@@ -228,6 +229,30 @@ pub struct Explain {
     pub packs: Vec<String>,
 }
 
+/// Say what the packs make of files: events that nothing matched, fields, rules and alerts that never came to anything
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  weir coverage drain.log
+  heroku logs -n 1500 | weir coverage -
+  weir coverage *.log --pack heroku --pack my-pack.yaml --json | jq .fields_never_seen")]
+pub struct Coverage {
+    /// Files to read, one after the other; `-` is standard input, as is no file at all
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// How messages are told apart
+    #[arg(long, value_enum, default_value_t = ReplayFraming::Auto)]
+    pub framing: ReplayFraming,
+    /// Packs, in order: paths, or ids of those that are compiled in [default: heroku]
+    #[arg(long = "pack", value_name = "PACK")]
+    pub packs: Vec<String>,
+    /// Give a param of the packs another value
+    #[arg(long = "set", value_name = "PARAM=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Print a JSON schema
 #[derive(Args, Debug)]
 #[command(after_help = "Example:
@@ -405,6 +430,7 @@ mod tests {
             "weir test",
             "weir test a --set b",
             "weir explain",
+            "weir coverage --set x",
             "weir drain-setup",
             "weir drain-setup x;rm",
             "weir drain-setup my-app --host a/b",

@@ -10,6 +10,7 @@ use crate::deliver;
 use crate::pack::{self, Extra, Pack, Site};
 use crate::parse::heroku;
 use crate::plan::device::DeviceRules;
+use crate::plan::mask::Masks;
 use crate::plan::rules::Program;
 use crate::plan::watch::Watch;
 use crate::plan::{Drain, Filter, Format, Listener, OnNoMatch, Output, Plan};
@@ -49,7 +50,7 @@ pub fn plan(pipeline: &Pipeline, instance: Arc<str>) -> Plan {
 /// The same of a changed pipeline; listeners keep their ids.
 pub fn next_plan(pipeline: &Pipeline, before: &Plan) -> Plan {
     let mut next = plan(pipeline, before.instance.clone());
-    next.generation = before.generation + 1;
+    (next.generation, next.key) = (before.generation + 1, before.key);
     next.listeners.clone_from(&before.listeners);
     next
 }
@@ -61,12 +62,28 @@ pub fn next_plan(pipeline: &Pipeline, before: &Plan) -> Plan {
 /// What is wrong with the packs, or with what the pipeline says in their language, as text for people.
 pub fn know(plan: &mut Plan, pipeline: &Pipeline, before: Option<&Plan>) -> Result<(), String> {
     let packs = pack::load_all(&pipeline.packs, &[]).map_err(|problems| problems.to_string())?;
-    let site = pack::site(pipeline, &packs).map_err(|problems| problems.to_string())?;
-    rules_for(&packs, &site.extra, before)?.put_in(plan);
+    let site = know_packs(plan, pipeline, &packs, before)?;
     add_listeners(plan, pipeline, &packs);
     let wanted = pipeline.sinks.iter().map(|sink| wanted(sink, &site));
     plan.outputs = outputs(wanted, before.map_or(&[], |before| &before.outputs));
     Ok(())
+}
+
+/// Gives a plan the rules and masks of packs that were read, and the pipeline's masks; returns what it says of its sinks.
+///
+/// # Errors
+/// As [`know`].
+pub fn know_packs(
+    plan: &mut Plan,
+    pipeline: &Pipeline,
+    packs: &[Pack],
+    before: Option<&Plan>,
+) -> Result<Site, String> {
+    let mut site = pack::site(pipeline, packs).map_err(|problems| problems.to_string())?;
+    rules_for(packs, &site.extra, before)?.put_in(plan);
+    let masks = std::mem::take(&mut site.masks);
+    plan.masks = (!masks.is_empty()).then(|| Arc::new(Masks::new(masks, plan.key)));
+    Ok(site)
 }
 
 /// The rules of packs that were read.

@@ -16,6 +16,7 @@ pub mod tally;
 pub mod signal;
 pub mod outcome;
 pub mod encode;
+pub mod redact;
 pub mod frame;
 pub mod gather;
 pub mod shard;
@@ -37,6 +38,7 @@ pub mod receive;
 
 // Who decides.
 pub mod replay;
+pub mod coverage;
 pub mod run;
 pub mod setup;
 pub mod cli;

@@ -66,6 +66,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         }
         Command::Test(args) => test_pack(&args),
         Command::Explain(args) => explain(&args),
+        Command::Coverage(args) => coverage(&args),
         Command::Config => print(config::DEFAULT_TEXT),
         Command::Schema(args) => match args.of {
             cli::SchemaOf::Pack if args.markdown => print(&pack::reference::page()),
@@ -168,6 +169,24 @@ fn explain(args: &cli::Explain) -> Result<(), Failure> {
     print(&text.map_err(|error| Failure::Error(error.to_string()))?)
 }
 
+fn coverage(args: &cli::Coverage) -> Result<(), Failure> {
+    let heroku = ["heroku".to_string()];
+    let names = if args.packs.is_empty() { &heroku[..] } else { &args.packs[..] };
+    let packs = pack::load_all(names, &args.set).map_err(|problems| said_problems(&problems))?;
+    let coverage = weir::coverage::run(&args.files, framing(args.framing), &packs)?;
+    print(&if args.json { pretty(&coverage.to_json()) } else { coverage.describe() })
+}
+
+fn framing(framing: cli::ReplayFraming) -> InputFraming {
+    match framing {
+        cli::ReplayFraming::Auto => InputFraming::Auto,
+        cli::ReplayFraming::Octet => InputFraming::Octet,
+        cli::ReplayFraming::Newline => InputFraming::Newline,
+        cli::ReplayFraming::LogplexBody => InputFraming::LogplexBody,
+        cli::ReplayFraming::Records => InputFraming::Records,
+    }
+}
+
 fn replay_files(args: cli::Replay) -> Result<(), Failure> {
     let mut pipeline = load(args.pipeline.as_deref())?;
     if let Some(zone) = args.zone {
@@ -181,13 +200,7 @@ fn replay_files(args: cli::Replay) -> Result<(), Failure> {
     let books = replay::run(replay::Options {
         inputs: args.files,
         pipeline,
-        framing: match args.framing {
-            cli::ReplayFraming::Auto => InputFraming::Auto,
-            cli::ReplayFraming::Octet => InputFraming::Octet,
-            cli::ReplayFraming::Newline => InputFraming::Newline,
-            cli::ReplayFraming::LogplexBody => InputFraming::LogplexBody,
-            cli::ReplayFraming::Records => InputFraming::Records,
-        },
+        framing: framing(args.framing),
         format: match args.format {
             cli::ReplayFormat::Ndjson => Some(Format::Ndjson),
             cli::ReplayFormat::Eventtracker => Some(Format::EventTracker),

@@ -36,6 +36,7 @@ impl Default for Pipeline {
             parcel_bytes: limits::PARCEL_BYTES,
             packs: packs(),
             state: state(),
+            redact: Vec::new(),
             ledger: LedgerSettings::default(),
             listeners: vec![
                 listener("heroku-syslog", ListenerKind::Tcp, 6514, "Heroku syslog drains over TCP"),

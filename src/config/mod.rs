@@ -81,6 +81,8 @@ pub struct Pipeline {
     pub state: State,
     /// How windows are kept.
     pub ledger: LedgerSettings,
+    /// What no output shows, besides what the packs mask.
+    pub redact: Vec<Written>,
     /// In the order of the file, the disabled ones too; names are unique. Empty only where the key is absent, for `replay`.
     pub listeners: Vec<Listener>,
     /// By drain token.

@@ -64,6 +64,7 @@ pub fn difference(old: &Pipeline, new: &Pipeline) -> Result<Difference, NeedsRes
         ("zone", old.zone != new.zone),
         ("drains", old.drains != new.drains),
         ("packs", old.packs != new.packs),
+        ("redact", old.redact != new.redact),
         ("ledger", old.ledger != new.ledger),
     ]);
     Ok(Difference {

@@ -35,13 +35,25 @@ pub(super) fn all(
         metric(r, walk, node);
     }
     for node in items(child(root, "redact")) {
-        let given = ["builtin", "regex", "field"].iter().filter(|key| child(node, key).is_some()).count();
-        if given == 0 {
-            r.note(node.at, "the mask says nothing", "one of `builtin`, `regex` and `field`");
-        }
+        mask(r, node);
     }
     for node in items(child(root, "tests")) {
         test(r, node, pack);
+    }
+}
+
+/// Notes if a mask says nothing, or two things.
+pub(super) fn mask(r: &mut Reader<'_>, node: &Node) {
+    let has = |key: &str| child(node, key).is_some();
+    if !["builtin", "regex", "field"].into_iter().any(has) {
+        r.note(node.at, "the mask says nothing", "one of `builtin`, `regex` and `field`");
+    }
+    if has("builtin") && has("regex") {
+        r.note(
+            node.at,
+            "the mask has both `builtin` and `regex`",
+            "two masks; `field` may stand with either",
+        );
     }
 }
 

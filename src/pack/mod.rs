@@ -5,13 +5,14 @@
 //! the schema and the reference page all come.
 //!
 //! Read, checked and compiled are fields, knowledge objects, derived fields, categories and the conditions of alerts.
-//! Windows, reports, joins, dashlets, metrics and masks are read and checked, and evaluated by nothing yet.
+//! Windows, reports, joins, dashlets and metrics are read and checked, and evaluated by nothing yet.
 
 mod alert;
 mod categories;
 mod check;
 mod compile;
 mod condition;
+pub mod coverage;
 mod detect;
 pub mod explain;
 mod keys;
@@ -72,6 +73,7 @@ pub struct Pack {
     pub device_rules: Vec<(String, String)>,
     /// What becomes of a frame that no rule names; absent: the pack has no word on it.
     pub on_no_match: Option<OnNoMatch>,
+    pub masks: Vec<Mask>,
     pub tests: Vec<trial::Trial>,
     /// Names of what is read and evaluated by nothing yet: kind and id.
     pub others: Vec<(&'static str, String)>,
@@ -124,6 +126,23 @@ impl PartialEq for ObjectRule {
 pub struct Derive {
     pub field: String,
     pub steps: Vec<DeriveStep>,
+}
+
+/// What no output shows.
+#[derive(Clone, Debug)]
+pub struct Mask {
+    pub id: String,
+    /// A mask of the engine.
+    pub builtin: Option<String>,
+    pub regex: Option<String>,
+    /// The field that is masked, or where `regex` looks.
+    pub field: Option<String>,
+    /// Only in these events.
+    pub when: Option<Cond>,
+    /// What stands in its place.
+    pub with: String,
+    /// Whether it masks.
+    pub is_on: bool,
 }
 
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use super::names::{Complaint, Names, child, entries, items, text};
 use super::scope::Scope;
 use super::values::joined;
 use super::walk::Walk;
-use super::{Category, Derive, FILE_BYTES_MAX, Object, ObjectRule, Pack, alert, check, keys, trial};
+use super::{Category, Derive, FILE_BYTES_MAX, Mask, Object, ObjectRule, Pack, alert, check, keys, trial};
 use crate::config::node::{self, At, Node, Value};
 use crate::config::read::{Reader, text_of};
 use crate::config::schema::nearest;
@@ -149,11 +149,11 @@ fn pack(
         ("join", "joins", "id"),
         ("dashlet", "dashlets", "id"),
         ("metric", "metrics", "name"),
-        ("redact", "redact", "id"),
     ];
     for (kind, section, id) in others_of {
         pack.others.extend(items(child(root, section)).iter().map(|node| (kind, whole(node, id))));
     }
+    pack.masks = items(child(root, "redact")).iter().map(|node| mask(&walk, node)).collect();
     pack.tests = items(child(root, "tests")).iter().map(|node| trial::read(r, node)).collect();
     check::all(r, root, &walk, &pack, warnings);
     for (name, at) in names.unused() {
@@ -608,6 +608,20 @@ fn derive(
         }
     }
     Some(Derive { field: name.to_string(), steps })
+}
+
+/// Reads a mask that was checked against the tables.
+pub(super) fn mask(walk: &Walk<'_>, node: &Node) -> Mask {
+    let word = |name: &str| text(child(node, name)).map(str::to_string);
+    Mask {
+        id: word("id").unwrap_or_default(),
+        builtin: word("builtin"),
+        regex: word("regex"),
+        field: word("field"),
+        when: child(node, "detect").and_then(|detect| walk.conds.get(&detect.at)).cloned(),
+        with: word("with").unwrap_or_else(|| "[redacted]".into()),
+        is_on: word("mode").as_deref() == Some("on"),
+    }
 }
 
 /// The values of a mapping of single values, by key.

@@ -86,6 +86,7 @@ impl Weir {
         }
         let threads = compile::threads(&pipeline);
         let mut plan = compile::plan(&pipeline, instance().into());
+        plan.key = [0, 1].map(|part| std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), part));
         compile::know(&mut plan, &pipeline, None).map_err(io::Error::other)?;
         let plan = Arc::new(plan);
         let settings = Settings {

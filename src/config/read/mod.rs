@@ -92,7 +92,7 @@ pub fn read_pipeline(name: &str, text: &str, around: &Surroundings<'_>) -> Resul
     };
     match pipeline {
         Some(mut pipeline) if reader.is_clean() => {
-            if pipeline.sinks.iter().any(|sink| !sink.filter.takes_all()) {
+            if !pipeline.redact.is_empty() || pipeline.sinks.iter().any(|sink| !sink.filter.takes_all()) {
                 pipeline.source = reader.source(name, text);
             }
             Ok(pipeline)
@@ -133,6 +133,9 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
         },
         state: f.node("state").and_then(|node| state(r, node)).unwrap_or_else(defaults::state),
         ledger: f.node("ledger").and_then(|node| ledger(r, node)).unwrap_or_default(),
+        redact: r.list(&f, "redact", |r, node, _| {
+            r.written(node, "a mask", "`{id: email, builtin: email, mode: on}`")
+        }),
         listeners,
         drains: r
             .map(&f, "drains", |r, node, _| drain(r, node))

@@ -30,7 +30,7 @@ const fn map(of: &'static Shape, max: usize) -> Shape {
 
 pub(crate) const PIPELINE: &Section = &Section {
     name: "the pipeline",
-    later: &["overlay", "reports", "redact", "notifiers"],
+    later: &["overlay", "reports", "notifiers"],
     keys: &[&[
         key(
             "weir",
@@ -111,14 +111,14 @@ pub(crate) const PIPELINE: &Section = &Section {
             "{dir: weir-state, every: 10s}",
             Optional,
         ),
-        key(
-            "state",
-            "What outlives a restart.",
-            Shape::Section(STATE),
-            "{dir: weir-state, every: 10s}",
-            Optional,
-        ),
         key("ledger", "How windows of alerts are kept.", Shape::Section(LEDGER), "{lateness: 60s}", Optional),
+        key(
+            "redact",
+            "Text that no output shows, besides what the packs mask; entries as in a pack.",
+            list(&Shape::Any("a mask as in a pack: id, builtin, regex, field, detect, with, mode"), 64),
+            "[{id: email, builtin: email, mode: on}]",
+            Default("[]"),
+        ),
         key(
             "listeners",
             "Ports that take log drains; at least one is enabled.",

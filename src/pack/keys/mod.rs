@@ -8,6 +8,7 @@ mod knowledge;
 mod output;
 
 pub(crate) use alert::WHEN;
+pub(crate) use output::REDACT;
 
 use alert::ALERT;
 use knowledge::{DERIVE_STEP, FIELD, OBJECT};
