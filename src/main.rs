@@ -161,7 +161,11 @@ fn explain(args: &cli::Explain) -> Result<(), Failure> {
     }
     let line = line.strip_suffix(b"\n").unwrap_or(&line);
     let now = jiff::Timestamp::now().as_microsecond();
-    let text = pack::explain::explain(&packs, line, now, args.alert.as_deref());
+    let with = match &args.with {
+        Some(path) => replay::input::frames(path)?,
+        None => Vec::new(),
+    };
+    let text = pack::explain::explain(&packs, line, now, args.alert.as_deref(), &with);
     print(&text.map_err(|error| Failure::Error(error.to_string()))?)
 }
 

@@ -78,6 +78,7 @@ pub struct Pipeline {
     pub parcel_bytes: usize,
     /// Ids of compiled-in packs, or paths of others; in this order.
     pub packs: Vec<Text>,
+    pub state: State,
     /// How windows are kept.
     pub ledger: LedgerSettings,
     /// What no output shows, besides what the packs mask.
@@ -90,6 +91,15 @@ pub struct Pipeline {
     pub sinks: Vec<Sink>,
     /// For messages about what is read only when the packs are known.
     pub source: Source,
+}
+
+/// What outlives a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Folder of imported packs and of what the ledger keeps.
+    pub dir: Text,
+    /// How often the ledger's state is written.
+    pub every: Duration,
 }
 
 /// How weir itself logs.

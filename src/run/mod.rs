@@ -4,6 +4,7 @@ pub mod demo;
 mod quarantine;
 mod reload;
 mod sinks;
+mod state;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -37,6 +38,7 @@ pub struct Loaded {
 pub struct Weir {
     pipeline: Pipeline,
     flow: Arc<Flow>,
+    keeper: state::Keeper,
     receivers: Receivers,
     told: Arc<Mutex<Told>>,
     servers: Servers,
@@ -98,6 +100,8 @@ impl Weir {
             clock: true,
         };
         let flow = Flow::start(settings, plan.clone())?;
+        let keeper = state::Keeper::new(&pipeline.state);
+        keeper.restore(&flow);
         let mut told = Told::default();
         let specs = pipeline.sinks.iter().map(|sink| told.open(sink, &plan)).collect::<io::Result<_>>()?;
         flow.change(plan.clone(), specs, &[])?;
@@ -111,7 +115,7 @@ impl Weir {
         let receivers = Receivers::start(&listeners, threads, &pipeline.trusted_proxies, intake, batch_bytes)
             .map_err(io::Error::other)?;
         readiness.set(Phase::Ready);
-        Ok(Weir { pipeline, flow, receivers, told, servers, readiness })
+        Ok(Weir { pipeline, flow, keeper, receivers, told, servers, readiness })
     }
 
     /// Addresses that are served and listened on.
@@ -132,12 +136,13 @@ impl Weir {
     }
 
     /// Ends: what has arrived is delivered within `shutdown_after`. Returns the books, and whether all was delivered.
-    pub fn stop(self) -> io::Result<(Books, bool)> {
+    pub fn stop(mut self) -> io::Result<(Books, bool)> {
         let deadline = Instant::now() + self.pipeline.shutdown_after;
         self.readiness.set(Phase::Draining);
         self.receivers.drain();
         self.receivers.join();
         let in_time = self.flow.finish(deadline.saturating_duration_since(Instant::now()));
+        self.keeper.keep(&self.flow);
         Ok((Books::of(&self.flow), in_time))
     }
 }
@@ -159,6 +164,7 @@ pub fn run(loaded: Loaded, ready_file: Option<&Path>) -> io::Result<bool> {
                 }
             }
             Err(RecvTimeoutError::Timeout) => {
+                weir.keeper.keep_now_and_then(&weir.flow);
                 if let Some(changed) = watch.as_mut().and_then(reload::Watch::changed) {
                     weir.reload(changed);
                 }

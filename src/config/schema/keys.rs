@@ -30,7 +30,7 @@ const fn map(of: &'static Shape, max: usize) -> Shape {
 
 pub(crate) const PIPELINE: &Section = &Section {
     name: "the pipeline",
-    later: &["overlay", "state", "ledger", "reports", "notifiers"],
+    later: &["overlay", "reports", "notifiers"],
     keys: &[&[
         key(
             "weir",
@@ -104,6 +104,13 @@ pub(crate) const PIPELINE: &Section = &Section {
             "[heroku, my-pack.yaml]",
             Default("[heroku]"),
         ),
+        key(
+            "state",
+            "What outlives a restart.",
+            Shape::Section(STATE),
+            "{dir: weir-state, every: 10s}",
+            Optional,
+        ),
         key("ledger", "How windows of alerts are kept.", Shape::Section(LEDGER), "{lateness: 60s}", Optional),
         key(
             "redact",
@@ -132,6 +139,27 @@ pub(crate) const PIPELINE: &Section = &Section {
             list(&Shape::Sink, 64),
             "[{name: events, kind: file, root: weir-out, path: \"{date}.ndjson\"}]",
             Default("[]"),
+        ),
+    ]],
+};
+
+pub(crate) const STATE: &Section = &Section {
+    name: "`state`",
+    later: &[],
+    keys: &[&[
+        key(
+            "dir",
+            "Folder of packs that were imported, and of what the ledger keeps.",
+            Shape::Text,
+            "weir-state",
+            Default("weir-state"),
+        ),
+        key(
+            "every",
+            "How often the ledger's state is written.",
+            duration(1_000, 3_600_000),
+            "10s",
+            Default("10s"),
         ),
     ]],
 };
