@@ -9,7 +9,7 @@ use memchr::memmem;
 use crate::event::{Event, Field, Name, Span, Texts, Value};
 use crate::parse::{heroku, sd};
 use crate::plan::mask::{MaskScratch, Masks, Region, merge};
-use crate::plan::rules::{RulesScratch, json_at, without_colours};
+use crate::plan::rules::{RulesScratch, Seen, json_at, without_colours};
 use crate::tally::Tally;
 
 /// What redaction writes to, and what it made of the last event.
@@ -25,6 +25,8 @@ pub struct Redactor {
     fields: Vec<Field>,
     /// The message without colours, where it has any.
     plain: Vec<u8>,
+    /// Of the event that was looked at last.
+    has_colours: bool,
     /// Values that are covered because of their field, one behind the other, with their ends and masks.
     values: Vec<u8>,
     ends: Vec<(usize, usize)>,
@@ -59,10 +61,7 @@ impl Redactor {
         made: &mut Vec<u8>,
         tally: &mut Tally,
     ) -> Option<Event> {
-        let holds = |select: Option<u32>| select.is_none_or(|select| rules.matched().selects(select));
-        self.active.clear();
-        self.active.extend((0..masks.all().len()).filter(|index| holds(masks.all()[*index].select)));
-        if self.active.is_empty() {
+        if !self.choose(masks, rules) {
             return None;
         }
         let source = Source { event, batch, fields };
@@ -87,6 +86,66 @@ impl Redactor {
             (shown.message, any) = (Span::made(start, made.len()), true);
         }
         self.cover_frame(masks, &source, &mut shown, made, tally, any).then_some(shown)
+    }
+
+    /// Looks at an event of which parts are to be shown by themselves; returns whether any mask looks at it.
+    #[inline(never)]
+    pub fn look(&mut self, masks: &Masks, seen: &Seen) -> bool {
+        if !self.choose(masks, seen.scratch()) {
+            return false;
+        }
+        let texts = seen.texts();
+        let source = Source { event: seen.event(), batch: texts.batch, fields: seen.fields() };
+        self.has_colours = self.look_at_message(masks, seen.scratch(), &source, texts.made);
+        true
+    }
+
+    /// Appends the message of the event that was looked at, as it may be shown.
+    pub fn put_message(&self, masks: &Masks, seen: &Seen, out: &mut Vec<u8>) {
+        let raw = seen.text(seen.event().message);
+        match (self.regions.is_empty(), self.has_colours) {
+            (true, _) => out.extend_from_slice(raw),
+            (false, true) => masks.write(&self.plain, &self.regions, out),
+            (false, false) => masks.write(raw, &self.regions, out),
+        }
+    }
+
+    /// Whether masks cover any of that message.
+    pub fn covers_message(&self) -> bool {
+        !self.regions.is_empty()
+    }
+
+    /// Whether masks cover any of a field of the event that was looked at: of `text`, which is how the value is shown.
+    pub fn covers_field(
+        &mut self,
+        masks: &Masks,
+        seen: &Seen,
+        name: &str,
+        value: Option<Value>,
+        text: &[u8],
+    ) -> bool {
+        let texts = seen.texts();
+        let source = Source { event: seen.event(), batch: texts.batch, fields: seen.fields() };
+        let span = match value {
+            Some(Value::Text(span) | Value::Raw(span)) if texts.get(span) == text => Some(span),
+            _ => None,
+        };
+        self.find_in(masks, &source, span, text, name.as_bytes(), self.has_colours);
+        !self.others.is_empty()
+            || self.was_read_from_covered(&source, text, name.as_bytes(), self.has_colours, texts.made)
+    }
+
+    /// Appends the text that [`Redactor::covers_field`] looked at last, as it may be shown.
+    pub fn put_covered(&self, masks: &Masks, text: &[u8], out: &mut Vec<u8>) {
+        masks.write(text, &self.others, out);
+    }
+
+    /// Picks the masks that look at an event; returns whether there are any.
+    fn choose(&mut self, masks: &Masks, rules: &RulesScratch) -> bool {
+        let holds = |select: Option<u32>| select.is_none_or(|select| rules.matched().selects(select));
+        self.active.clear();
+        self.active.extend((0..masks.all().len()).filter(|index| holds(masks.all()[*index].select)));
+        !self.active.is_empty()
     }
 
     /// Finds the places in the message; returns whether it has colours, without which it is then shown.
@@ -246,25 +305,35 @@ impl Redactor {
         has_colours: bool,
         tally: &mut Tally,
     ) -> bool {
-        self.look_at_other(masks, text, name);
-        let inside = span.filter(|_| !has_colours).and_then(|span| place_in(span, source.event.message));
-        match inside {
-            Some(at) => {
-                let clipped = |region: &Region| {
-                    let start = (region.start as usize).max(at);
-                    let end = (region.end as usize).min(at + text.len());
-                    (start < end).then(|| Region::new(start - at, end - at, region.mask.into()))
-                };
-                self.others.extend(self.regions.iter().filter_map(clipped));
-                merge(&mut self.others);
-            }
-            // What stands in the message as well is counted there.
-            None if self.regions.is_empty() => {
-                self.others.iter().for_each(|region| tally.redacted.add(region.mask.into(), 1));
-            }
-            None => {}
+        let inside = self.find_in(masks, source, span, text, name, has_colours);
+        // What stands in the message as well is counted there.
+        if !inside && self.regions.is_empty() {
+            self.others.iter().for_each(|region| tally.redacted.add(region.mask.into(), 1));
         }
         !self.others.is_empty()
+    }
+
+    /// Finds the same and leaves it in `others`; returns whether the text is a part of the message.
+    fn find_in(
+        &mut self,
+        masks: &Masks,
+        source: &Source,
+        span: Option<Span>,
+        text: &[u8],
+        name: &[u8],
+        has_colours: bool,
+    ) -> bool {
+        self.look_at_other(masks, text, name);
+        let inside = span.filter(|_| !has_colours).and_then(|span| place_in(span, source.event.message));
+        let Some(at) = inside else { return false };
+        let clipped = |region: &Region| {
+            let start = (region.start as usize).max(at);
+            let end = (region.end as usize).min(at + text.len());
+            (start < end).then(|| Region::new(start - at, end - at, region.mask.into()))
+        };
+        self.others.extend(self.regions.iter().filter_map(clipped));
+        merge(&mut self.others);
+        true
     }
 
     /// Whether a value that is no part of the message was read from a covered place: from one that holds it, or from the

@@ -1,6 +1,8 @@
 //! Redaction through the shard: what a mask covers is in no form of an event, wherever it was extracted, and each line
 //! stays JSON.
 
+mod support;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -162,6 +164,102 @@ fn what_is_masked_is_counted_once_and_conditions_see_the_original() {
     let tally = shard.take_tally().unwrap();
     assert_eq!(tally.redacted.all().collect::<Vec<_>>(), [("pipeline.redact.email", 2)]);
     assert_eq!(tally.categories.all().collect::<Vec<_>>(), [("heroku.category.application", 1)]);
+}
+
+const ALERTS: &str = "weir: pack/v1
+pack: {id: shop, version: 1.0.0}
+fields:
+  login: {type: string}
+knowledge_objects:
+  - {id: login, rules: [{signature: {all: ['login failed']}, extract: [{regex: 'for (?P<login>[^ ]+)'}]}]}
+alerts:
+  - id: failed
+    title: Failed
+    severity: high
+    mode: on
+    detect: {s: {message|contains: login failed}}
+    when: {count: {over: 10m, group_by: [login], gte: 2}}
+    summary: '{value} for {login}'
+  - id: each
+    title: Each
+    severity: high
+    mode: on
+    detect: {s: {message|contains: login failed}}
+    when: each
+    summary: 'of {login}: {message}'
+  - id: silent
+    title: Silent
+    severity: high
+    mode: on
+    scope: global
+    when: {absent: {over: 10m, group_by: [login], expect: [zed@example.com]}}
+";
+
+/// The records of a log under these masks.
+fn records(masks: &str, log: &str) -> Vec<Value> {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let pipeline = format!("weir: pipeline/v1\npacks: []\nredact:\n{masks}");
+    let (pipeline, pack) = (put("w.yaml", &pipeline), put("shop.yaml", ALERTS));
+    let (log, alerts) = (put("log", log), put("alerts", ""));
+    let args = ["replay", &log, "--pipeline", &pipeline, "--pack", &pack, "--alerts", &alerts];
+    let output = support::weir::run(&args, b"");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::fs::read_to_string(&alerts).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn alerts_show_what_may_be_shown_and_their_groups_stay_apart() {
+    let who = ["bob@example.com", "bob@example.com", "eve@example.com", "eve@example.com", "root"];
+    let line = |(second, who): (usize, &str)| {
+        format!("<13>1 2026-11-22T09:51:2{second}Z plant app - - - login failed for {who} again\n")
+    };
+    let mut log: String = who.into_iter().enumerate().map(line).collect();
+    log.push_str("<13>1 2026-11-22T11:51:24Z plant app - - - two hours later\n");
+    let of = |records: &[Value], alert: &str| -> Vec<Value> {
+        let sealed = records.iter().filter(|record| record["state"] == "sealed");
+        sealed.filter(|record| record["alert"] == alert).cloned().collect()
+    };
+    for masks in [
+        EMAIL,
+        "- {id: who, field: login, regex: '.*@.*', with: '<mail>', mode: on}\n",
+        "- {id: who, regex: 'for [^ ]+@[^ ]+', with: 'for <mail>', mode: on}\n",
+    ] {
+        let records = records(masks, &log);
+        let text = serde_json::to_string(&records).unwrap();
+        assert!(!text.contains("bob") && !text.contains("eve@"), "{masks}{text}");
+        if !masks.contains("for <mail>") {
+            // Nothing told where a value that never came would have stood.
+            assert!(text.contains("shop.alert.silent") && !text.contains("zed"), "{masks}{text}");
+        }
+        let failed = of(&records, "shop.alert.failed");
+        let keys: Vec<&str> = failed.iter().map(|one| one["key"]["login"].as_str().unwrap()).collect();
+        assert_eq!(keys.len(), 2, "{masks}{text}");
+        assert_ne!(keys[0], keys[1]);
+        for (record, key) in failed.iter().zip(&keys) {
+            let hex = key.strip_prefix("[redacted:").and_then(|rest| rest.strip_suffix("]")).unwrap();
+            assert!(hex.len() == 8 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()), "{key}");
+            assert_eq!(record["summary"], format!("2 for {key}"));
+            assert_eq!(record["events"][0]["message"], "login failed for <mail> again");
+        }
+        let each = of(&records, "shop.alert.each");
+        let root: Vec<_> =
+            each.iter().filter(|one| one["summary"].as_str().unwrap().contains("root")).collect();
+        assert_eq!((each.len(), root.len()), (5, 1), "{masks}{text}");
+        assert_eq!(root[0]["summary"], "of root: login failed for root again");
+        assert!(
+            text.contains("of <mail>: login failed for <mail> again") || masks.contains("for <mail>"),
+            "{text}"
+        );
+    }
+    let off = records("- {id: email, builtin: email}\n", &log);
+    let text = serde_json::to_string(&off).unwrap();
+    assert!(text.contains("of bob@example.com: login failed for bob@") && text.contains("zed@"), "{text}");
 }
 
 proptest! {

@@ -15,7 +15,7 @@ use super::program::{LazyOp, Node, Phase, Program, Purpose, SlotId};
 use super::scratch::{Colours, Matched, RulesScratch, WORKED_OUT};
 use super::value::{each_item, each_of_key, label, number_of, text_of, without_colours};
 use crate::batch;
-use crate::event::{Event, Field, KindId, Span, Texts};
+use crate::event::{Event, Field, KindId, Span, Texts, Value};
 use crate::plan::Plan;
 
 /// The kind of what nothing knows.
@@ -127,6 +127,26 @@ impl Seen<'_, '_> {
 
     pub fn around(&self) -> &Around<'_> {
         &self.subjects.around
+    }
+
+    /// The fields that an output shows.
+    pub fn fields(&self) -> &[Field] {
+        self.subjects.fields
+    }
+
+    /// Where the texts of the event lie.
+    pub fn texts(&self) -> Texts<'_> {
+        Texts { batch: self.subjects.batch, made: self.subjects.made }
+    }
+
+    /// What a slot reads, and its value if it is a field.
+    pub fn slot(&self, slot: SlotId) -> (&Subject, Option<Value>) {
+        (&self.program.slots[slot as usize].subject, self.scratch.values[slot as usize])
+    }
+
+    /// What the rules left behind.
+    pub fn scratch(&self) -> &RulesScratch {
+        self.scratch
     }
 
     /// Calls `see` with the value of a slot, or with each item of a list; not at all if it is absent.
