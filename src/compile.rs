@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::batch::{Batch, ListenerId};
+use crate::catalog::Catalog;
 use crate::config::{self, Parse, Pipeline};
 use crate::deliver;
 use crate::pack::{self, Pack};
@@ -55,13 +56,13 @@ pub fn next_plan(pipeline: &Pipeline, before: &Plan) -> Plan {
     next
 }
 
-/// The rules of the pipeline's packs, read now; kinds keep the numbers that they have in the plan before.
+/// The rules of the pipeline's packs under its overlay, read now; kinds keep the numbers that they have in the plan before.
 ///
 /// # Errors
 /// What is wrong with the packs, as text for people.
 pub fn rules(pipeline: &Pipeline, before: Option<&Plan>) -> Result<Option<Arc<Program>>, String> {
-    let packs = pack::load_all(&pipeline.packs, &[]).map_err(|problems| problems.to_string())?;
-    rules_of(&packs, before)
+    let catalog = Catalog::load(pipeline).map_err(|problems| problems.to_string())?;
+    rules_of(&catalog.packs, before)
 }
 
 /// The rules of packs that were read; `None` if they have nothing to do.

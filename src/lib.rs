@@ -25,6 +25,7 @@ pub mod ledger;
 // The pipeline file.
 pub mod config;
 pub mod pack;
+pub mod catalog;
 
 // Threads and I/O.
 pub mod deliver;
@@ -38,3 +39,4 @@ pub mod replay;
 pub mod run;
 pub mod setup;
 pub mod cli;
+pub mod site;

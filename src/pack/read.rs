@@ -113,6 +113,10 @@ fn pack(
             .iter()
             .filter_map(|(name, node)| field(r, &walk, &name.text, name.at, node))
             .collect(),
+        param_specs: entries(head.and_then(|head| child(head, "params")))
+            .iter()
+            .map(|(name, node)| (name.text.clone(), check::param(node)))
+            .collect(),
         params: names.params().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
         ..Pack::default()
     };

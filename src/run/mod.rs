@@ -16,6 +16,7 @@ use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use self::sinks::Told;
+use crate::catalog::Catalog;
 use crate::compile;
 use crate::config::Pipeline;
 use crate::flow::{Flow, Settings};
@@ -35,6 +36,8 @@ pub struct Loaded {
 /// A running weir.
 pub struct Weir {
     pipeline: Pipeline,
+    /// The packs that run.
+    catalog: Arc<Catalog>,
     flow: Arc<Flow>,
     receivers: Receivers,
     told: Arc<Mutex<Told>>,
@@ -83,7 +86,10 @@ impl Weir {
         }
         let threads = compile::threads(&pipeline);
         let mut plan = compile::plan(&pipeline, instance().into());
-        plan.rules = compile::rules(&pipeline, None).map_err(io::Error::other)?;
+        let catalog =
+            Catalog::load(&pipeline).map_err(|problems| io::Error::other(problems.to_string()))?;
+        warn(&catalog);
+        plan.rules = compile::rules_of(&catalog.packs, None).map_err(io::Error::other)?;
         let plan = Arc::new(plan);
         let settings = Settings {
             slots: pipeline.slots,
@@ -111,7 +117,7 @@ impl Weir {
         let receivers = Receivers::start(&listeners, threads, &pipeline.trusted_proxies, intake, batch_bytes)
             .map_err(io::Error::other)?;
         readiness.set(Phase::Ready);
-        Ok(Weir { pipeline, flow, receivers, told, servers, readiness })
+        Ok(Weir { pipeline, catalog: Arc::new(catalog), flow, receivers, told, servers, readiness })
     }
 
     /// Addresses that are served and listened on.
@@ -148,19 +154,17 @@ pub fn run(loaded: Loaded, ready_file: Option<&Path>) -> io::Result<bool> {
     let signals = signals()?;
     let mut weir = Weir::start(loaded.pipeline)?;
     announce(&weir, ready_file)?;
-    let mut watch = loaded.path.map(reload::Watch::new);
+    let mut watch = reload::Watch::new(loaded.path, &weir.pipeline);
     loop {
         match signals.recv_timeout(Duration::from_secs(1)) {
             Ok(Signal::Stop) => break,
             Ok(Signal::Hangup) => {
                 weir.flow.reopen();
-                if let Some(watch) = &mut watch {
-                    weir.reload(watch.read());
-                }
+                let _ = weir.reload(watch.read(&weir.pipeline));
             }
             Err(RecvTimeoutError::Timeout) => {
-                if let Some(changed) = watch.as_mut().and_then(reload::Watch::changed) {
-                    weir.reload(changed);
+                if let Some(changed) = watch.changed(&weir.pipeline) {
+                    let _ = weir.reload(changed);
                 }
             }
             Err(RecvTimeoutError::Disconnected) => break,
@@ -170,6 +174,13 @@ pub fn run(loaded: Loaded, ready_file: Option<&Path>) -> io::Result<bool> {
     let (books, in_time) = weir.stop()?;
     writeln!(io::stderr(), "{}", books.to_line())?;
     Ok(in_time && books.closed)
+}
+
+/// Tells what is odd about the packs.
+fn warn(catalog: &Catalog) {
+    for warning in catalog.warnings().iter() {
+        tracing::warn!(target: log::ANSWER, "{}", warning.to_string().trim_end());
+    }
 }
 
 /// Tells where it listens and what memory it may take, and writes the ready file.

@@ -16,11 +16,11 @@ pub(crate) use reader::{Fields, Placed, Reader, example};
 
 use super::check::{self, Place, Places};
 use super::node::{self, Node, Value};
-use super::schema::{DEVICE_ID, DEVICE_RULE, DRAIN, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE};
+use super::schema::{DEVICE_ID, DEVICE_RULE, DRAIN, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE, STATE};
 use super::value::{Secret, Text};
 use super::{
     DeviceId, DeviceRule, Drain, Framing, Limits, Listener, ListenerKind, Log, LogFormat, LogLevel,
-    OnNoMatch, Parse, Pipeline, Problem, Problems, Tls, TlsMode, defaults,
+    OnNoMatch, Parse, Pipeline, Problem, Problems, State, Tls, TlsMode, defaults,
 };
 use crate::plan::device::{DeviceRuleError, DeviceRules};
 
@@ -123,6 +123,8 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
             None => defaults::packs(),
             Some(_) => r.list(&f, "packs", |r, node, key| r.scalar(node, key)),
         },
+        overlay: r.text(&f, "overlay").unwrap_or_default(),
+        state: f.node("state").and_then(|node| state(r, node)).unwrap_or_else(defaults::state),
         listeners,
         drains: r
             .map(&f, "drains", |r, node, _| drain(r, node))
@@ -141,6 +143,14 @@ fn version(r: &mut Reader<'_>, f: &Fields<'_>) {
         let message = format!("this version does not read `{}`", text.shown());
         r.note(at, message, "it reads `weir: pipeline/v1`");
     }
+}
+
+fn state(r: &mut Reader<'_>, node: &Node) -> Option<State> {
+    let f = r.fields(node, STATE)?;
+    Some(State {
+        dir: r.text(&f, "dir").unwrap_or_default(),
+        every: r.duration(&f, "every").unwrap_or_default(),
+    })
 }
 
 fn log(r: &mut Reader<'_>, node: &Node) -> Option<Log> {

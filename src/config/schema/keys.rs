@@ -30,7 +30,7 @@ const fn map(of: &'static Shape, max: usize) -> Shape {
 
 pub(crate) const PIPELINE: &Section = &Section {
     name: "the pipeline",
-    later: &["overlay", "state", "ledger", "reports", "redact", "notifiers"],
+    later: &["ledger", "reports", "redact", "notifiers"],
     keys: &[&[
         key(
             "weir",
@@ -62,7 +62,7 @@ pub(crate) const PIPELINE: &Section = &Section {
         ),
         key(
             "admin",
-            "Serves /books; a loopback address, since there are no users yet.",
+            "Serves /books and /api/v1/packs; a loopback address, since there are no users yet.",
             Shape::Address,
             "127.0.0.1:9601",
             Default("127.0.0.1:9601"),
@@ -99,10 +99,24 @@ pub(crate) const PIPELINE: &Section = &Section {
         ),
         key(
             "packs",
-            "What is known of messages: ids of packs that are compiled in (heroku, generic), or paths; in this order.",
+            "What is known of messages: ids of packs that are compiled in (heroku, generic) or were imported, or paths; in this order.",
             list(&Shape::Text, 64),
             "[heroku, my-pack.yaml]",
             Default("[heroku]"),
+        ),
+        key(
+            "overlay",
+            "The file that holds what this site changes about its packs; one that is not there changes nothing.",
+            Shape::Text,
+            "weir-state/overlay.yaml",
+            Default("weir-state/overlay.yaml"),
+        ),
+        key(
+            "state",
+            "What outlives a restart.",
+            Shape::Section(STATE),
+            "{dir: weir-state, every: 10s}",
+            Optional,
         ),
         key(
             "listeners",
@@ -124,6 +138,27 @@ pub(crate) const PIPELINE: &Section = &Section {
             list(&Shape::Sink, 64),
             "[{name: events, kind: file, root: weir-out, path: \"{date}.ndjson\"}]",
             Default("[]"),
+        ),
+    ]],
+};
+
+pub(crate) const STATE: &Section = &Section {
+    name: "`state`",
+    later: &[],
+    keys: &[&[
+        key(
+            "dir",
+            "Folder of packs that were imported, and of what the ledger keeps.",
+            Shape::Text,
+            "weir-state",
+            Default("weir-state"),
+        ),
+        key(
+            "every",
+            "How often the ledger's state is written.",
+            duration(1_000, 3_600_000),
+            "10s",
+            Default("10s"),
         ),
     ]],
 };

@@ -15,7 +15,7 @@ pub(crate) use json::document;
 pub use json::pipeline;
 pub(crate) use keys::{
     DEVICE_ID, DEVICE_RULE, DRAIN, KAFKA_TLS, KINDS, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE, ROTATE,
-    SASL, SINK,
+    SASL, SINK, STATE,
 };
 
 /// A mapping with a fixed set of keys.
