@@ -13,7 +13,8 @@ use crate::pack::{self, Pack, Source, overlay, trial};
 const HEAD: &str = "# What this site changes about its packs. `weir pack enable` and `disable` write here, people may as well.\n\
     weir: overlay/v1\n";
 /// What is put before an overlay that had to be written anew.
-const REWRITTEN: &str = "# Written anew by weir, since the change could not be put in where it belongs; comments were lost.\n";
+const REWRITTEN: &str =
+    "# Written anew by weir, since the change could not be put in where it belongs; comments were lost.\n";
 
 /// Files of the vendor whose guide the Heroku pack follows, by extension, with what they hold and where a pack has it.
 const VENDOR: [(&str, &str, &str); 4] = [

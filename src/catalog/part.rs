@@ -51,7 +51,9 @@ pub(super) fn taken(catalog: &Catalog, name: &str, from: &str, only: &str) -> Re
         return Err(format!("{name}: there is no {only} to take\nhint: {hint}\n"));
     }
     let mut base = match catalog.entry(pack) {
-        Some(entry) => node::parse(&entry.source.text).root.expect("a pack that was read is no empty document"),
+        Some(entry) => {
+            node::parse(&entry.source.text).root.expect("a pack that was read is no empty document")
+        }
         None => Node { value: Value::Map(heads(&root)), ..root.clone() },
     };
     let mut words = BTreeSet::new();

@@ -227,10 +227,13 @@ mod tests {
     #[test]
     fn no_name_leaves_the_folder() {
         let (dir, store) = store();
-        let names = ["..", "../x", "a/b", "/etc", "a\\b", "", ".", "A", "1a", "a-b", "a\0", "ä", &"a".repeat(65)];
+        let names =
+            ["..", "../x", "a/b", "/etc", "a\\b", "", ".", "A", "1a", "a-b", "a\0", "ä", &"a".repeat(65)];
         for name in names {
             assert!(store.install(name, "x").is_err(), "{name}");
-            assert!(store.find(name).is_err() && store.roll_back(name).is_err() && store.undo(name, 1).is_err());
+            assert!(
+                store.find(name).is_err() && store.roll_back(name).is_err() && store.undo(name, 1).is_err()
+            );
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }

@@ -86,7 +86,10 @@ fn all_items(catalog: &Catalog, entry: &Entry) -> Vec<Json> {
     let mut all = Vec::new();
     for (kind, key, name) in KINDS {
         let found: Vec<(&str, usize, &Node)> = match name {
-            None => entries(child(root, key)).iter().map(|(name, node)| (&*name.text, name.at.line, node)).collect(),
+            None => entries(child(root, key))
+                .iter()
+                .map(|(name, node)| (&*name.text, name.at.line, node))
+                .collect(),
             Some(name) => items(child(root, key))
                 .iter()
                 .filter_map(|node| Some((text(child(node, name))?, node.at.line, node)))
@@ -104,7 +107,8 @@ fn all_items(catalog: &Catalog, entry: &Entry) -> Vec<Json> {
                 "redact" => Some(written()),
                 _ => None,
             };
-            let changed = left_out || kind == "alert" && site.is_some_and(|site| site.alerts.contains_key(id));
+            let changed =
+                left_out || kind == "alert" && site.is_some_and(|site| site.alerts.contains_key(id));
             all.push(json!({
                 "id": format!("{}.{kind}.{id}", entry.id), "kind": kind, "name": id,
                 "title": text(child(node, "title")), "severity": text(child(node, "severity")),
@@ -124,8 +128,9 @@ fn lines_of(lines: &[&str], first: usize, node: &Node) -> String {
     let own = indent(all[0]);
     while all.len() > 1
         && all.last().is_some_and(|line| {
-            line.trim().is_empty() || line.trim_start().starts_with('#') || indent(line) <= own
-                && !line.trim_start().starts_with(['}', ']'])
+            line.trim().is_empty()
+                || line.trim_start().starts_with('#')
+                || indent(line) <= own && !line.trim_start().starts_with(['}', ']'])
         })
     {
         all.pop();
@@ -195,7 +200,12 @@ pub fn show_text(pack: &Json, of: &str) -> Result<String, String> {
     for item in chosen.iter().filter(|item| word(item, "kind") != "test") {
         let changed = if item["changed"] == true { " (overlay)" } else { "" };
         let state = format!("{}{changed}", word(item, "state"));
-        rows.push([word(item, "id").into(), state, word(item, "severity").into(), word(item, "title").into()]);
+        rows.push([
+            word(item, "id").into(),
+            state,
+            word(item, "severity").into(),
+            word(item, "title").into(),
+        ]);
     }
     out.push_str(&columns(&rows));
     let tests = chosen.iter().filter(|item| word(item, "kind") == "test").count();

@@ -28,7 +28,9 @@ pub(super) fn of_json(json: &Json) -> Node {
         Json::String(text) => word(text.clone()),
         Json::Array(items) => Value::List(items.iter().map(of_json).collect()),
         Json::Object(map) => Value::Map(
-            map.iter().map(|(key, value)| (Name { at: NOWHERE, text: key.clone() }, of_json(value))).collect(),
+            map.iter()
+                .map(|(key, value)| (Name { at: NOWHERE, text: key.clone() }, of_json(value)))
+                .collect(),
         ),
     };
     Node { at: NOWHERE, end: NOWHERE, value }
@@ -193,8 +195,8 @@ fn put(text: &str, path: &[&str], value: &Json) -> Option<String> {
                 let nested = path[depth + 1..].iter().rev().fold(value.clone(), |inner, name| {
                     Json::Object(Map::from_iter([(name.to_string(), inner)]))
                 });
-                let entry = format!("{}: {}", word(name, is_plain(name)), flow(&of_json(&nested)));
-                return insert(text, node, entries, &entry, depth == 0);
+                let entry = Json::Object(Map::from_iter([(name.to_string(), nested)]));
+                return insert(text, node, entries, &of_json(&entry), depth == 0);
             }
         }
     }
@@ -205,19 +207,32 @@ fn put(text: &str, path: &[&str], value: &Json) -> Option<String> {
     Some(format!("{}{}{}", &text[..from], flow(&of_json(value)), &text[to..]))
 }
 
-fn insert(text: &str, map: &Node, entries: &[(Name, Node)], entry: &str, is_root: bool) -> Option<String> {
+/// Puts a mapping of one entry into another, at its end if that is known.
+fn insert(text: &str, map: &Node, entries: &[(Name, Node)], entry: &Node, is_root: bool) -> Option<String> {
     let at = offset(text, map.at)?;
+    let line = flow(entry);
+    let line = &line[1..line.len() - 1];
     if text[at..].starts_with('{') {
         let separator = if entries.is_empty() { "" } else { ", " };
-        return Some(format!("{}{entry}{separator}{}", &text[..at + 1], &text[at + 1..]));
+        return Some(format!("{}{line}{separator}{}", &text[..at + 1], &text[at + 1..]));
     }
     if is_root {
         let end = if text.ends_with('\n') { "" } else { "\n" };
-        return Some(format!("{text}{end}{entry}\n"));
+        return Some(format!("{text}{end}{}", document(entry, 3)));
     }
-    let first = entries.first()?.0.at;
-    let at = offset(text, first)?;
-    Some(format!("{}{entry}\n{}{}", &text[..at], " ".repeat(first.column - 1), &text[at..]))
+    let (first, (_, last)) = (entries.first()?.0.at, entries.last()?);
+    let blank = " ".repeat(first.column - 1);
+    let is_block = !matches!(last.value, Value::Scalar { .. })
+        && !text[offset(text, last.at)?..].starts_with(['{', '[']);
+    if is_block || last.is_null() {
+        let at = offset(text, first)?;
+        return Some(format!("{}{line}\n{blank}{}", &text[..at], &text[at..]));
+    }
+    let end = offset(text, last.end)?;
+    match text[end..].find('\n') {
+        Some(len) => Some(format!("{}{blank}{line}\n{}", &text[..=end + len], &text[end + len + 1..])),
+        None => Some(format!("{text}\n{blank}{line}\n")),
+    }
 }
 
 /// The byte at a place.
@@ -245,13 +260,16 @@ mod tests {
             ),
             (
                 "weir: overlay/v1\nheroku:\n  alerts:\n    # first\n    scan: {mode: on}\n  disabled: []\n",
-                "weir: overlay/v1\nheroku:\n  alerts:\n    # first\n    crash: {mode: on}\n    scan: {mode: on}\n  disabled: []\n",
+                "weir: overlay/v1\nheroku:\n  alerts:\n    # first\n    scan: {mode: on}\n    crash: {mode: on}\n  disabled: []\n",
             ),
             (
                 "weir: overlay/v1\nheroku: {params: {a: 1}}\n",
                 "weir: overlay/v1\nheroku: {alerts: {crash: {mode: on}}, params: {a: 1}}\n",
             ),
-            ("weir: overlay/v1  # v\nother: {}", "weir: overlay/v1  # v\nother: {}\nheroku: {alerts: {crash: {mode: on}}}\n"),
+            (
+                "weir: overlay/v1  # v\nother: {}",
+                "weir: overlay/v1  # v\nother: {}\nheroku:\n  alerts:\n    crash: {mode: on}\n",
+            ),
             ("{weir: overlay/v1}\n", "{heroku: {alerts: {crash: {mode: on}}}, weir: overlay/v1}\n"),
             (
                 "weir: overlay/v1\nheroku:\n  alerts:\n    crash:\n      # é\n      mode: 'shadow'\n",
@@ -270,8 +288,10 @@ mod tests {
         let expect = "heroku:\n  alerts:\n    crash:\n      mode: on\nweir: overlay/v1\n";
         assert!(kept || text == expect, "{text}");
         let gone = json!({"heroku": {"alerts": {"crash": null}}});
-        let (text, kept) =
-            patched("# c\nweir: overlay/v1\nheroku: {alerts: {crash: {mode: on}, scan: {mode: on}}}\n", &gone);
+        let (text, kept) = patched(
+            "# c\nweir: overlay/v1\nheroku: {alerts: {crash: {mode: on}, scan: {mode: on}}}\n",
+            &gone,
+        );
         assert_eq!(text, "heroku:\n  alerts:\n    scan:\n      mode: on\nweir: overlay/v1\n");
         assert!(!kept);
         // What was not there needs no change.
@@ -280,7 +300,9 @@ mod tests {
 
     #[test]
     fn texts_keep_their_meaning() {
-        for text in ["on", "5", "-5", "1.10", "", "~", "null", "a: b", "shop-*", "- a", "é\n\"", "#x", "@a", "10m"] {
+        for text in
+            ["on", "5", "-5", "1.10", "", "~", "null", "a: b", "shop-*", "- a", "é\n\"", "#x", "@a", "10m"]
+        {
             let json = json!({"k": [text, {text: text}]});
             for written in [flow(&of_json(&json)), document(&of_json(&json), 3)] {
                 let tree = node::parse(&written);

@@ -27,7 +27,7 @@ mod walk;
 mod witness;
 
 pub use compile::{CompileError, compile, kinds};
-pub use read::{is_pack, load, path_of, read};
+pub use read::{id_of, is_pack, load, path_of, read};
 pub use witness::{Conflict, conflicts};
 
 use std::borrow::Cow;

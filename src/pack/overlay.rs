@@ -18,8 +18,7 @@ use crate::config::schema::{document, nearest};
 pub const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// Kinds of items that can be left out of a pack; lists, lookups, macros and joins are part of what names them.
-pub const KINDS: [&str; 7] =
-    ["knowledge", "category", "alert", "report", "dashlet", "metric", "redact"];
+pub const KINDS: [&str; 7] = ["knowledge", "category", "alert", "report", "dashlet", "metric", "redact"];
 
 /// What a site changes, by pack, in the file's order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -152,7 +151,8 @@ fn sites(
             }
             None if around.known.contains(&name.text.as_str()) => {}
             None => {
-                let hint = hint(&name.text, ids().chain(around.known.iter().copied()), "the pipeline's packs are");
+                let hint =
+                    hint(&name.text, ids().chain(around.known.iter().copied()), "the pipeline's packs are");
                 r.note(name.at, format!("there is no pack `{}`", name.text), hint);
             }
         }
@@ -228,7 +228,11 @@ fn alert(r: &mut Reader<'_>, node: &Node, notifiers: &[&str], warnings: &mut War
     if let Some(names) = texts(r, "notify") {
         for name in names.iter().filter(|name| !notifiers.contains(&name.value.as_str())) {
             let message = format!("the pipeline has no notifier `{}`; the alert goes to all", name.value);
-            warnings.push((name.at, message, hint(&name.value, notifiers.iter().copied(), "its notifiers are")));
+            warnings.push((
+                name.at,
+                message,
+                hint(&name.value, notifiers.iter().copied(), "its notifiers are"),
+            ));
         }
         edit.notify = Some(plain(names));
     }

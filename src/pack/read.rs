@@ -31,6 +31,13 @@ pub fn is_pack(text: &str) -> bool {
         .is_some_and(|version| version.trim_start().trim_start_matches(['"', '\'']).starts_with("pack/"))
 }
 
+/// The id that a text says of itself, whatever else is wrong with it.
+pub fn id_of(text: &str) -> Option<String> {
+    let tree = node::parse(text);
+    let head = tree.root.as_ref().and_then(|root| child(root, "pack"));
+    head.and_then(|head| self::text(child(head, "id"))).map(str::to_string)
+}
+
 /// Reads the pack at `path`, a file or a folder; `set` gives params other values, `others` are packs it may name.
 ///
 /// # Errors

@@ -25,7 +25,8 @@ pub fn run(rate: u64, length: Option<Duration>) -> io::Result<bool> {
     let pipeline = pipeline(&out);
     log::start(crate::config::Log { level: crate::config::LogLevel::Warn, ..pipeline.log });
     let signals = signals()?;
-    let weir = Weir::start(pipeline)?;
+    // Nobody takes requests about packs.
+    let weir = Weir::start(pipeline, crossbeam_channel::bounded(0).0)?;
     let ready = weir.ready();
     let mut say = io::stderr();
     writeln!(say, "{}", serde_json::to_string(&ready).expect("names and addresses are JSON"))?;

@@ -1,6 +1,7 @@
 //! Wires the program: pipeline, flow, sinks, receivers, the two addresses; waits for signals; ends cleanly.
 
 pub mod demo;
+mod packs;
 mod quarantine;
 mod reload;
 mod sinks;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::Receiver;
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -23,7 +24,7 @@ use crate::flow::{Flow, Settings};
 use crate::limits;
 use crate::receive::Receivers;
 use crate::telemetry::books::Books;
-use crate::telemetry::serve::{Figures, Phase, Readiness, Servers};
+use crate::telemetry::serve::{Asks, Figures, Phase, Readiness, Servers};
 use crate::telemetry::{log, metrics};
 
 /// A pipeline with where it came from.
@@ -79,15 +80,14 @@ enum Signal {
 }
 
 impl Weir {
-    /// Starts everything; the error says what could not be had.
-    pub fn start(pipeline: Pipeline) -> io::Result<Weir> {
+    /// Starts everything; the error says what could not be had. Requests about packs go to `asks`.
+    pub fn start(pipeline: Pipeline, asks: Asks) -> io::Result<Weir> {
         if !pipeline.listeners.iter().any(|listener| listener.enabled) {
             return Err(io::Error::other("no listener is enabled, so nothing could arrive"));
         }
         let threads = compile::threads(&pipeline);
         let mut plan = compile::plan(&pipeline, instance().into());
-        let catalog =
-            Catalog::load(&pipeline).map_err(|problems| io::Error::other(problems.to_string()))?;
+        let catalog = Catalog::load(&pipeline).map_err(|problems| io::Error::other(problems.to_string()))?;
         warn(&catalog);
         plan.rules = compile::rules_of(&catalog.packs, None).map_err(io::Error::other)?;
         let plan = Arc::new(plan);
@@ -111,7 +111,7 @@ impl Weir {
         let (flow, told) = (Arc::new(flow), Arc::new(Mutex::new(told)));
         let readiness = Arc::new(Readiness::default());
         let figures = Arc::new(Served { flow: flow.clone(), told: told.clone() });
-        let servers = Servers::start(pipeline.observe, pipeline.admin, figures, readiness.clone())?;
+        let servers = Servers::start(pipeline.observe, pipeline.admin, figures, readiness.clone(), asks)?;
         let listeners = compile::ids(&pipeline, &plan);
         let batch_bytes = compile::batch_bytes(&pipeline);
         let receivers = Receivers::start(&listeners, threads, &pipeline.trusted_proxies, intake, batch_bytes)
@@ -152,24 +152,33 @@ impl Weir {
 pub fn run(loaded: Loaded, ready_file: Option<&Path>) -> io::Result<bool> {
     log::start(loaded.pipeline.log);
     let signals = signals()?;
-    let mut weir = Weir::start(loaded.pipeline)?;
+    let (asks, asked) = crossbeam_channel::bounded(packs::WAITING_MAX);
+    let mut weir = Weir::start(loaded.pipeline, asks)?;
+    let orders = packs::start(asked)?;
     announce(&weir, ready_file)?;
     let mut watch = reload::Watch::new(loaded.path, &weir.pipeline);
+    // What a reload says is in the log; only whoever ordered it is told.
     loop {
-        match signals.recv_timeout(Duration::from_secs(1)) {
-            Ok(Signal::Stop) => break,
-            Ok(Signal::Hangup) => {
-                weir.flow.reopen();
-                let _ = weir.reload(watch.read(&weir.pipeline));
-            }
-            Err(RecvTimeoutError::Timeout) => {
+        crossbeam_channel::select! {
+            recv(signals) -> signal => match signal {
+                Ok(Signal::Hangup) => {
+                    weir.flow.reopen();
+                    let _ = weir.reload(watch.read(&weir.pipeline));
+                }
+                Ok(Signal::Stop) | Err(_) => break,
+            },
+            recv(orders) -> order => match order {
+                Ok(order) => weir.obey(order, &mut watch),
+                Err(_) => break,
+            },
+            default(Duration::from_secs(1)) => {
                 if let Some(changed) = watch.changed(&weir.pipeline) {
                     let _ = weir.reload(changed);
                 }
             }
-            Err(RecvTimeoutError::Disconnected) => break,
         }
     }
+    drop(orders);
     tracing::info!("draining");
     let (books, in_time) = weir.stop()?;
     writeln!(io::stderr(), "{}", books.to_line())?;

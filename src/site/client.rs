@@ -37,7 +37,8 @@ impl Client {
     /// Asks for what stands at `path` below the packs; what is refused is an error as the server says it.
     pub fn ask(&self, method: &str, path: &str, body: &[u8]) -> Result<String, String> {
         let answer = self.exchange(method, path, body);
-        let bytes = answer.map_err(|error| format!("the weir at {} does not answer: {error}\n", self.address))?;
+        let bytes =
+            answer.map_err(|error| format!("the weir at {} does not answer: {error}\n", self.address))?;
         let text = String::from_utf8(bytes).map_err(|_| self.stranger())?;
         let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| self.stranger())?;
         let status = head.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok());
@@ -45,7 +46,11 @@ impl Client {
             Some(200) => Ok(body.into()),
             Some(status) if head.to_ascii_lowercase().contains("x-weir:") => {
                 let end = if body.ends_with('\n') { "" } else { "\n" };
-                Err(if body.is_empty() { format!("refused with status {status}\n") } else { format!("{body}{end}") })
+                Err(if body.is_empty() {
+                    format!("refused with status {status}\n")
+                } else {
+                    format!("{body}{end}")
+                })
             }
             _ => Err(self.stranger()),
         }

@@ -133,7 +133,9 @@ impl Site {
     fn note(&self) -> String {
         match self {
             Site::Running(client) => format!("done by the weir at {}\n", client.address),
-            Site::Files(_) => "no weir was asked: one that runs with these files takes them by itself\n".into(),
+            Site::Files(_) => {
+                "no weir was asked: one that runs with these files takes them by itself\n".into()
+            }
         }
     }
 

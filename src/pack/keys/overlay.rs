@@ -20,7 +20,13 @@ pub(crate) const OVERLAY_PACK: &Section = &Section {
     name: "a pack in the overlay",
     later: &[],
     keys: &[&[
-        key("params", "Other values of its params.", map(&Shape::Text), "{auth_fail_threshold: 50}", Default("{}")),
+        key(
+            "params",
+            "Other values of its params.",
+            map(&Shape::Text),
+            "{auth_fail_threshold: 50}",
+            Default("{}"),
+        ),
         key(
             "alerts",
             "What is changed about its alerts, by id.",
