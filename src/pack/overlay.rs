@@ -307,3 +307,6 @@ pub fn schema() -> Json {
     schema["additionalProperties"] = of_pack;
     schema
 }
+
+#[cfg(test)]
+mod tests;

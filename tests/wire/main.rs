@@ -9,6 +9,7 @@ mod support;
 mod drain;
 mod figures;
 mod load;
+mod packs;
 mod pressure;
 mod reload;
 mod shutdown;
