@@ -62,7 +62,9 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Check(args) => {
             let pipeline = load(Some(&args.path))?;
             let catalog = Catalog::load(&pipeline).map_err(|problems| said_problems(&problems))?;
-            pack::compile(&catalog.packs, &[]).map_err(|error| Failure::Error(error.to_string()))?;
+            let packs = &catalog.packs;
+            let site = pack::site(&pipeline, packs).map_err(|problems| said_problems(&problems))?;
+            pack::compile_for(packs, &[], &site.extra).map_err(|error| Failure::Error(error.to_string()))?;
             let warnings = catalog.warnings();
             if !warnings.is_empty() {
                 said_problems(&warnings);
@@ -143,8 +145,8 @@ fn built_in() -> Vec<Pack> {
 
 fn check_pack(path: &Path) -> Result<(), Failure> {
     let pack = load_pack(path, &[], &built_in())?;
-    let bits =
-        pack::compile(std::slice::from_ref(&pack), &[]).map_err(|e| Failure::Error(e.to_string()))?.bits();
+    let bits = pack::compile(std::slice::from_ref(&pack), &[]).map_err(|e| Failure::Error(e.to_string()))?;
+    let bits = bits.program.bits();
     print(&format!("{}: ok\n{}  {bits} distinct tests\n", path.display(), pack.summary()))
 }
 
@@ -217,6 +219,8 @@ fn replay_files(args: cli::Replay) -> Result<(), Failure> {
         drain: args.drain,
         computer: args.computer,
         packs,
+        alerts: args.alerts,
+        all_on: args.mode == cli::AlertMode::On,
     })?;
     eprintln!("{}", books.to_line());
     said(books.closed && !(args.strict && books.flawed() > 0))

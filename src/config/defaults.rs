@@ -11,8 +11,8 @@ use jiff::tz::TimeZone;
 
 use super::template::Template;
 use super::{
-    Compress, DeviceId, FileSink, Format, Framing, Limits, Listener, ListenerKind, Log, LogFormat, LogLevel,
-    Parse, Pipeline, Rotate, Sink, SinkKind, State, Text, WhenFull,
+    Compress, DeviceId, FileSink, Filter, Format, Framing, LedgerSettings, Limits, Listener, ListenerKind,
+    Log, LogFormat, LogLevel, Parse, Pipeline, Rotate, Sink, SinkKind, Source, State, Text, WhenFull,
 };
 use crate::limits;
 
@@ -37,6 +37,7 @@ impl Default for Pipeline {
             packs: packs(),
             overlay: "weir-state/overlay.yaml".into(),
             state: state(),
+            ledger: LedgerSettings::default(),
             listeners: vec![
                 listener("heroku-syslog", ListenerKind::Tcp, 6514, "Heroku syslog drains over TCP"),
                 listener("syslog-udp", ListenerKind::Udp, 5514, "Syslog over UDP"),
@@ -47,6 +48,7 @@ impl Default for Pipeline {
                 name: "events".into(),
                 format: Format::Ndjson,
                 when_full: WhenFull::Block,
+                filter: Filter::default(),
                 kind: SinkKind::File(FileSink {
                     root: "weir-out".into(),
                     path: Template::path(&"{listener}/{date}.ndjson".into())
@@ -55,6 +57,7 @@ impl Default for Pipeline {
                     compress: Compress::None,
                 }),
             }],
+            source: Source::default(),
         }
     }
 }

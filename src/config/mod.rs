@@ -24,6 +24,7 @@ mod sink;
 mod template;
 mod units;
 mod value;
+mod written;
 
 pub use device::{DeviceId, DeviceRule};
 pub use problems::{Problem, Problems, Snippet};
@@ -36,6 +37,7 @@ pub use template::{Part, Template, Variable};
 pub(crate) use units::show_duration;
 pub use units::{duration, size, zone};
 pub use value::{Secret, Text};
+pub use written::{Filter, Sample, Source, Written};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -46,6 +48,7 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
 pub use crate::frame::Framing;
+pub use crate::plan::watch::Ledger as LedgerSettings;
 pub use crate::plan::{Format, OnNoMatch};
 
 /// The compiled-in pipeline as `weir config` prints it; it reads as exactly [`Pipeline::default`].
@@ -78,12 +81,16 @@ pub struct Pipeline {
     /// The file of what the site changes about its packs.
     pub overlay: Text,
     pub state: State,
+    /// How windows are kept.
+    pub ledger: LedgerSettings,
     /// In the order of the file, the disabled ones too; names are unique. Empty only where the key is absent, for `replay`.
     pub listeners: Vec<Listener>,
     /// By drain token.
     pub drains: BTreeMap<String, Drain>,
     /// In the order of the file; names are unique.
     pub sinks: Vec<Sink>,
+    /// For messages about what is read only when the packs are known.
+    pub source: Source,
 }
 
 /// What outlives a restart.

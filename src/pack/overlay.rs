@@ -42,6 +42,7 @@ pub struct Site {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AlertEdit {
     pub mode: Option<&'static str>,
+    /// Empty: all.
     pub notify: Option<Vec<String>>,
     pub drains: Option<Vec<String>>,
     pub suppress_for: Option<Duration>,
@@ -83,6 +84,16 @@ pub fn apply(packs: &mut [Pack], overlay: &Overlay) {
             let Some(edit) = site.alerts.get(&alert.id) else { continue };
             if let Some(mode) = edit.mode {
                 alert.mode = mode.into();
+            }
+            if let Some(notify) = &edit.notify {
+                alert.notify.clone_from(notify);
+            }
+            if let Some(drains) = &edit.drains {
+                alert.drains = Some(drains.clone());
+            }
+            if let Some(length) = edit.suppress_for {
+                let by = alert.suppress.take().map(|(by, _)| by).unwrap_or_default();
+                alert.suppress = Some((by, i64::try_from(length.as_micros()).unwrap_or(i64::MAX)));
             }
         }
         let stays = |kind: &str, id: &str| !site.disabled.iter().any(|(k, i)| *k == kind && i == id);
@@ -234,7 +245,9 @@ fn alert(r: &mut Reader<'_>, node: &Node, notifiers: &[&str], warnings: &mut War
                 hint(&name.value, notifiers.iter().copied(), "its notifiers are"),
             ));
         }
-        edit.notify = Some(plain(names));
+        // One that gets it too often is better than one that nobody gets.
+        let known = names.iter().all(|name| notifiers.contains(&name.value.as_str()));
+        edit.notify = Some(if known { plain(names) } else { Vec::new() });
     }
     edit.drains = texts(r, "drains").map(plain);
     if let Some(node) = f.node("suppress") {

@@ -5,6 +5,7 @@ mod packs;
 mod quarantine;
 mod reload;
 mod sinks;
+mod state;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use crate::catalog::Catalog;
 use crate::compile;
 use crate::config::Pipeline;
 use crate::flow::{Flow, Settings};
+use crate::ledger::record::Record;
 use crate::limits;
 use crate::receive::Receivers;
 use crate::telemetry::books::Books;
@@ -40,6 +42,7 @@ pub struct Weir {
     /// The packs that run.
     catalog: Arc<Catalog>,
     flow: Arc<Flow>,
+    keeper: state::Keeper,
     receivers: Receivers,
     told: Arc<Mutex<Told>>,
     servers: Servers,
@@ -89,7 +92,7 @@ impl Weir {
         let mut plan = compile::plan(&pipeline, instance().into());
         let catalog = Catalog::load(&pipeline).map_err(|problems| io::Error::other(problems.to_string()))?;
         warn(&catalog);
-        plan.rules = compile::rules_of(&catalog.packs, None).map_err(io::Error::other)?;
+        compile::know(&mut plan, &pipeline, &catalog.packs, None).map_err(io::Error::other)?;
         let plan = Arc::new(plan);
         let settings = Settings {
             slots: pipeline.slots,
@@ -98,14 +101,14 @@ impl Weir {
             vectors: compile::vectors(&pipeline),
             batch_bytes: compile::batch_bytes(&pipeline),
             quarantine: quarantine::writer(&pipeline),
+            tell: Box::new(|records| records.iter().for_each(log_record)),
+            clock: true,
         };
         let flow = Flow::start(settings, plan.clone())?;
+        let keeper = state::Keeper::new(&pipeline.state);
+        keeper.restore(&flow);
         let mut told = Told::default();
-        let specs = pipeline
-            .sinks
-            .iter()
-            .map(|sink| told.open(sink, &compile::kinds(&plan)))
-            .collect::<io::Result<_>>()?;
+        let specs = pipeline.sinks.iter().map(|sink| told.open(sink, &plan)).collect::<io::Result<_>>()?;
         flow.change(plan.clone(), specs, &[])?;
         let intake = flow.intake();
         let (flow, told) = (Arc::new(flow), Arc::new(Mutex::new(told)));
@@ -117,7 +120,7 @@ impl Weir {
         let receivers = Receivers::start(&listeners, threads, &pipeline.trusted_proxies, intake, batch_bytes)
             .map_err(io::Error::other)?;
         readiness.set(Phase::Ready);
-        Ok(Weir { pipeline, catalog: Arc::new(catalog), flow, receivers, told, servers, readiness })
+        Ok(Weir { pipeline, catalog: Arc::new(catalog), flow, keeper, receivers, told, servers, readiness })
     }
 
     /// Addresses that are served and listened on.
@@ -138,12 +141,13 @@ impl Weir {
     }
 
     /// Ends: what has arrived is delivered within `shutdown_after`. Returns the books, and whether all was delivered.
-    pub fn stop(self) -> io::Result<(Books, bool)> {
+    pub fn stop(mut self) -> io::Result<(Books, bool)> {
         let deadline = Instant::now() + self.pipeline.shutdown_after;
         self.readiness.set(Phase::Draining);
         self.receivers.drain();
         self.receivers.join();
         let in_time = self.flow.finish(deadline.saturating_duration_since(Instant::now()));
+        self.keeper.keep(&self.flow);
         Ok((Books::of(&self.flow), in_time))
     }
 }
@@ -172,6 +176,7 @@ pub fn run(loaded: Loaded, ready_file: Option<&Path>) -> io::Result<bool> {
                 Err(_) => break,
             },
             default(Duration::from_secs(1)) => {
+                weir.keeper.keep_now_and_then(&weir.flow);
                 if let Some(changed) = watch.changed(&weir.pipeline) {
                     let _ = weir.reload(changed);
                 }
@@ -190,6 +195,19 @@ fn warn(catalog: &Catalog) {
     for warning in catalog.warnings().iter() {
         tracing::warn!(target: log::ANSWER, "{}", warning.to_string().trim_end());
     }
+}
+
+/// Writes what an alert says into the log.
+fn log_record(record: &Record) {
+    let (alert, state) = (&*record.about.alert, record.state.name());
+    tracing::warn!(
+        alert,
+        state,
+        id = &*record.id,
+        severity = record.about.severity.name(),
+        "{}",
+        record.summary
+    );
 }
 
 /// Tells where it listens and what memory it may take, and writes the ready file.

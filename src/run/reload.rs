@@ -11,6 +11,7 @@ use crate::compile;
 use crate::config::{self, Pipeline};
 use crate::flow::SinkSpec;
 use crate::pack;
+use crate::plan::Plan;
 use crate::telemetry::log;
 
 /// Files of which so many bytes are compared; of larger ones size and time are.
@@ -120,18 +121,16 @@ impl Weir {
         let listened = self.ready().listeners;
         let mut plan = compile::next_plan(&next, &before);
         let catalog = Catalog::load(&next).map_err(|problems| problems.to_string())?;
-        plan.rules = compile::rules_of(&catalog.packs, Some(&before))?;
+        compile::know(&mut plan, &next, &catalog.packs, Some(&before))?;
         let plan = Arc::new(plan);
         let mut specs = Vec::new();
         for sink in next.sinks.iter().filter(|sink| opened.contains(&&sink.name)) {
-            let spec =
-                self.told.lock().unwrap_or_else(PoisonError::into_inner).open(sink, &compile::kinds(&plan));
+            let spec = self.told.lock().unwrap_or_else(PoisonError::into_inner).open(sink, &plan);
             specs.push(spec.map_err(|error| error.to_string())?);
         }
         let listeners = compile::ids(&next, &plan);
-        // Old sinks go on until the second change: until then every form that any sink wants is made.
-        let mut both = (*plan).clone();
-        both.outputs = compile::outputs(before.outputs.iter().chain(&plan.outputs).copied());
+        // Old sinks go on until the second change: until then all is known and written as before, on all listeners.
+        let both = Plan { listeners: plan.listeners.clone(), ..(*before).clone() };
         self.swap(Arc::new(both), Vec::new(), &[])?;
         let batch_bytes = compile::batch_bytes(&next);
         self.flow.raise_batch_bytes(batch_bytes);
@@ -151,12 +150,7 @@ impl Weir {
         Ok(())
     }
 
-    fn swap(
-        &self,
-        plan: Arc<crate::plan::Plan>,
-        add: Vec<SinkSpec>,
-        remove: &[String],
-    ) -> Result<(), String> {
+    fn swap(&self, plan: Arc<Plan>, add: Vec<SinkSpec>, remove: &[String]) -> Result<(), String> {
         self.flow.change(plan, add, remove).map_err(|error: io::Error| error.to_string())
     }
 }

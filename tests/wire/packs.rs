@@ -137,11 +137,12 @@ fn what_is_refused_changes_nothing() {
         let (_, said) = packs(&weir, &["import", "evil.yaml"], false);
         assert!(said.contains("is no id"), "{said}");
     }
+    let (whole, large) = (changed(), vec![b' '; 50 << 20]);
     let requests: [(&str, &[u8], u16, &str); 9] = [
-        ("PUT /api/v1/packs/other HTTP/1.1", changed().as_bytes(), 422, "the pack is `heroku`, not `other`"),
+        ("PUT /api/v1/packs/other HTTP/1.1", whole.as_bytes(), 422, "the pack is `heroku`, not `other`"),
         ("PUT /api/v1/packs?name=x.etko HTTP/1.1", b"x", 422, "knowledge objects"),
         ("PUT /api/v1/packs/heroku HTTP/1.1", b"\xff", 422, "not UTF-8 at byte 0"),
-        ("PUT /api/v1/packs/heroku HTTP/1.1", &vec![b' '; 50 << 20], 413, "larger than"),
+        ("PUT /api/v1/packs/heroku HTTP/1.1", &large, 413, "larger than"),
         ("POST /api/v1/packs/..%2f..%2fetc/rollback HTTP/1.1", b"", 422, "is no id"),
         (
             "PATCH /api/v1/packs/heroku/alerts/nope HTTP/1.1",

@@ -103,6 +103,13 @@ fn it_changes_what_it_names_and_nothing_else() {
     let mut packs = [before.clone()];
     apply(&mut packs, &overlay);
     let [after] = packs;
+    let alert = after.alerts.iter().find(|alert| alert.id == "auth_failure").unwrap();
+    assert_eq!(
+        (&alert.notify, &alert.drains),
+        (&vec!["oncall".to_string()], &Some(vec!["shop-*".to_string()]))
+    );
+    let (by, length) = alert.suppress.as_ref().unwrap();
+    assert_eq!((by.len(), *length), (before.alerts[0].suppress.as_ref().unwrap().0.len(), 3_600_000_000));
     for alert in &before.alerts {
         let mode = match alert.id.as_str() {
             "auth_failure" => Some("on"),
