@@ -161,6 +161,8 @@ pub fn run(loaded: Loaded, ready_file: Option<&Path>) -> io::Result<bool> {
     let orders = packs::start(asked)?;
     announce(&weir, ready_file)?;
     let mut watch = reload::Watch::new(loaded.path, &weir.pipeline);
+    // Requests that come often must not keep it from looking at files.
+    let ticks = crossbeam_channel::tick(Duration::from_secs(1));
     // What a reload says is in the log; only whoever ordered it is told.
     loop {
         crossbeam_channel::select! {
@@ -175,7 +177,7 @@ pub fn run(loaded: Loaded, ready_file: Option<&Path>) -> io::Result<bool> {
                 Ok(order) => weir.obey(order, &mut watch),
                 Err(_) => break,
             },
-            default(Duration::from_secs(1)) => {
+            recv(ticks) -> _ => {
                 weir.keeper.keep_now_and_then(&weir.flow);
                 if let Some(changed) = watch.changed(&weir.pipeline) {
                     let _ = weir.reload(changed);
