@@ -39,6 +39,7 @@ pub enum Command {
     Test(Test),
     Explain(Explain),
     Coverage(Coverage),
+    Pack(Packs),
     /// Print the built-in pipeline, commented: a file to start from
     #[command(after_help = "Example:
   weir config > weir.yaml")]
@@ -253,6 +254,116 @@ pub struct Coverage {
     pub json: bool,
 }
 
+/// List, show, import, export, switch and roll back packs
+#[derive(Args, Debug)]
+#[command(arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  weir pack list
+  weir pack show heroku.alert.auth_failure
+  weir pack enable heroku.alert.auth_failure heroku.alert.high_severity
+  weir pack import my-pack.yaml
+  weir pack rollback my_pack
+
+A weir that answers at the admin address is asked; else the files are read and written, which it reads at its start.")]
+pub struct Packs {
+    #[command(subcommand)]
+    pub command: PackCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PackCommand {
+    /// List all packs with the number of their items by kind
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        site: Site,
+    },
+    /// Show a pack with its items, a kind of it, or one item with its text
+    #[command(after_help = "Examples:
+  weir pack show heroku
+  weir pack show heroku.alert
+  weir pack show heroku.alert.auth_failure")]
+    Show {
+        /// PACK, PACK.KIND or PACK.KIND.NAME; without it every pack of the pipeline
+        id: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        site: Site,
+    },
+    /// Import a pack: read, check, compile, run its tests, then store and use it; or nothing
+    #[command(after_help = "Examples:
+  weir pack import my-pack.yaml
+  weir pack import heroku-1.1.0.yaml --only alert/crash_loop
+
+The pack takes the place of the imported or compiled-in one of its id; `packs` of the pipeline names it by the id.
+With --only, items are put into that pack, with what they name; comments of the pack are lost.")]
+    Import {
+        /// Pack, or folder that holds a pack.yaml
+        file: PathBuf,
+        /// Take only items of this kind, or only this item
+        #[arg(long, value_name = "KIND[/ID]")]
+        only: Option<String>,
+        #[command(flatten)]
+        site: Site,
+    },
+    /// Print a pack's text
+    Export {
+        /// The pack; not needed if the pipeline has only one
+        id: Option<String>,
+        #[command(flatten)]
+        site: Site,
+    },
+    /// Switch alerts on, and take other items in again that were left out
+    #[command(after_help = "Examples:
+  weir pack enable heroku.alert.auth_failure heroku.alert.high_severity
+  weir pack enable 'heroku.alert.*' --shadow
+  weir pack enable heroku.dashlet.method_by_ip")]
+    Enable {
+        /// PACK.KIND.NAME; an alert's own id if only one pack has it; `*` as a name is all of the kind
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<String>,
+        /// Alerts count and notify nobody
+        #[arg(long)]
+        shadow: bool,
+        #[command(flatten)]
+        site: Site,
+    },
+    /// Switch alerts off, and leave other items out
+    Disable {
+        /// PACK.KIND.NAME; an alert's own id if only one pack has it; `*` as a name is all of the kind
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<String>,
+        #[command(flatten)]
+        site: Site,
+    },
+    /// Go back to the version of a pack before the last import
+    Rollback {
+        /// The pack; not needed if only one was imported
+        #[arg(value_name = "PACK")]
+        id: Option<String>,
+        #[command(flatten)]
+        site: Site,
+    },
+}
+
+/// Whose packs are meant.
+#[derive(Args, Clone, Debug)]
+pub struct Site {
+    /// Pipeline file; without one the built-in pipeline
+    #[arg(long, value_name = "FILE")]
+    pub pipeline: Option<PathBuf>,
+    /// Folder of the state, with the overlay in it, instead of the pipeline's; no running weir is asked
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Admin address of a running weir [default: the pipeline's]
+    #[arg(long, value_name = "IP:PORT", conflicts_with = "state")]
+    pub admin: Option<std::net::SocketAddr>,
+}
+
 /// Print a JSON schema
 #[derive(Args, Debug)]
 #[command(after_help = "Example:
@@ -275,6 +386,8 @@ pub enum SchemaOf {
     Pipeline,
     /// Of a pack
     Pack,
+    /// Of an overlay
+    Overlay,
     /// Of an event, one line of ndjson
     Event,
 }
@@ -407,6 +520,11 @@ mod tests {
             panic!("explain")
         };
         assert_eq!(explain.packs.len(), 2);
+        let Ok(Command::Pack(packs)) = parse("weir pack enable a.alert.b c --shadow --state s") else {
+            panic!("pack")
+        };
+        let PackCommand::Enable { ids, shadow: true, site } = packs.command else { panic!("enable") };
+        assert_eq!((ids.len(), site.state), (2, Some("s".into())));
         let Ok(Command::DrainSetup(setup)) = parse("weir drain-setup my-app --host ::1") else {
             panic!("setup")
         };
@@ -431,6 +549,11 @@ mod tests {
             "weir test a --set b",
             "weir explain",
             "weir coverage --set x",
+            "weir pack",
+            "weir pack enable",
+            "weir pack import",
+            "weir pack list --admin somewhere",
+            "weir pack list --admin 127.0.0.1:1 --state s",
             "weir drain-setup",
             "weir drain-setup x;rm",
             "weir drain-setup my-app --host a/b",

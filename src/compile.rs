@@ -55,15 +55,19 @@ pub fn next_plan(pipeline: &Pipeline, before: &Plan) -> Plan {
     next
 }
 
-/// Gives a plan what the pipeline's packs know, read now, its listeners and the outputs of its sinks. Kinds keep the numbers
-/// that they have in the plan before, and outputs their places.
+/// Gives a plan what the pipeline's packs know, its listeners and the outputs of its sinks. Kinds keep the numbers that they
+/// have in the plan before, and outputs their places.
 ///
 /// # Errors
-/// What is wrong with the packs, or with what the pipeline says in their language, as text for people.
-pub fn know(plan: &mut Plan, pipeline: &Pipeline, before: Option<&Plan>) -> Result<(), String> {
-    let packs = pack::load_all(&pipeline.packs, &[]).map_err(|problems| problems.to_string())?;
-    let site = know_packs(plan, pipeline, &packs, before)?;
-    add_listeners(plan, pipeline, &packs);
+/// Why the packs do not go together, or what is wrong with what the pipeline says in their language, as text for people.
+pub fn know(
+    plan: &mut Plan,
+    pipeline: &Pipeline,
+    packs: &[Pack],
+    before: Option<&Plan>,
+) -> Result<(), String> {
+    let site = know_packs(plan, pipeline, packs, before)?;
+    add_listeners(plan, pipeline, packs);
     let wanted = pipeline.sinks.iter().map(|sink| wanted(sink, &site));
     plan.outputs = outputs(wanted, before.map_or(&[], |before| &before.outputs));
     Ok(())

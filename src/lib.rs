@@ -28,6 +28,7 @@ pub mod ledger;
 // The pipeline file.
 pub mod config;
 pub mod pack;
+pub mod catalog;
 
 // Threads and I/O.
 pub mod deliver;
@@ -42,3 +43,4 @@ pub mod coverage;
 pub mod run;
 pub mod setup;
 pub mod cli;
+pub mod site;

@@ -35,6 +35,7 @@ impl Default for Pipeline {
             slots: limits::SLOTS,
             parcel_bytes: limits::PARCEL_BYTES,
             packs: packs(),
+            overlay: "weir-state/overlay.yaml".into(),
             state: state(),
             redact: Vec::new(),
             ledger: LedgerSettings::default(),

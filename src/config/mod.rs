@@ -63,7 +63,7 @@ pub struct Pipeline {
     pub vectors: bool,
     /// Serves `/metrics`, `/healthz` and `/readyz`.
     pub observe: SocketAddr,
-    /// Serves `/books`; always a loopback address.
+    /// Serves `/books` and `/api/v1/packs`; always a loopback address.
     pub admin: SocketAddr,
     /// Networks whose addresses never count as the client; presets are already expanded.
     pub trusted_proxies: Vec<IpNet>,
@@ -76,8 +76,10 @@ pub struct Pipeline {
     pub slots: usize,
     /// Bytes of encoded events in flight above which no slot is given.
     pub parcel_bytes: usize,
-    /// Ids of compiled-in packs, or paths of others; in this order.
+    /// Ids of packs that are compiled in or were imported, or paths of others; in this order.
     pub packs: Vec<Text>,
+    /// The file of what the site changes about its packs.
+    pub overlay: Text,
     pub state: State,
     /// How windows are kept.
     pub ledger: LedgerSettings,

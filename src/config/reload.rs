@@ -65,6 +65,7 @@ pub fn difference(old: &Pipeline, new: &Pipeline) -> Result<Difference, NeedsRes
         ("drains", old.drains != new.drains),
         ("packs", old.packs != new.packs),
         ("redact", old.redact != new.redact),
+        ("overlay", old.overlay != new.overlay),
         ("ledger", old.ledger != new.ledger),
     ]);
     Ok(Difference {

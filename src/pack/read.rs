@@ -32,6 +32,13 @@ pub fn is_pack(text: &str) -> bool {
         .is_some_and(|version| version.trim_start().trim_start_matches(['"', '\'']).starts_with("pack/"))
 }
 
+/// The id that a text says of itself, whatever else is wrong with it.
+pub fn id_of(text: &str) -> Option<String> {
+    let tree = node::parse(text);
+    let head = tree.root.as_ref().and_then(|root| child(root, "pack"));
+    head.and_then(|head| self::text(child(head, "id"))).map(str::to_string)
+}
+
 /// Reads the pack at `path`, a file or a folder; `set` gives params other values, `others` are packs it may name.
 ///
 /// # Errors
@@ -113,6 +120,10 @@ fn pack(
         fields: entries(child(root, "fields"))
             .iter()
             .filter_map(|(name, node)| field(r, &walk, &name.text, name.at, node))
+            .collect(),
+        param_specs: entries(head.and_then(|head| child(head, "params")))
+            .iter()
+            .map(|(name, node)| (name.text.clone(), check::param(node)))
             .collect(),
         params: names.params().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
         ..Pack::default()

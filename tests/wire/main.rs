@@ -12,6 +12,7 @@ mod drain;
 mod figures;
 mod filter;
 mod load;
+mod packs;
 mod pressure;
 mod reload;
 mod shutdown;

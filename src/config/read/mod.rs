@@ -131,6 +131,7 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
             None => defaults::packs(),
             Some(_) => r.list(&f, "packs", |r, node, key| r.scalar(node, key)),
         },
+        overlay: r.text(&f, "overlay").unwrap_or_default(),
         state: f.node("state").and_then(|node| state(r, node)).unwrap_or_else(defaults::state),
         ledger: f.node("ledger").and_then(|node| ledger(r, node)).unwrap_or_default(),
         redact: r.list(&f, "redact", |r, node, _| {

@@ -30,7 +30,7 @@ const fn map(of: &'static Shape, max: usize) -> Shape {
 
 pub(crate) const PIPELINE: &Section = &Section {
     name: "the pipeline",
-    later: &["overlay", "reports", "notifiers"],
+    later: &["reports", "notifiers"],
     keys: &[&[
         key(
             "weir",
@@ -62,7 +62,7 @@ pub(crate) const PIPELINE: &Section = &Section {
         ),
         key(
             "admin",
-            "Serves /books; a loopback address, since there are no users yet.",
+            "Serves /books and /api/v1/packs; a loopback address, since there are no users yet.",
             Shape::Address,
             "127.0.0.1:9601",
             Default("127.0.0.1:9601"),
@@ -99,17 +99,17 @@ pub(crate) const PIPELINE: &Section = &Section {
         ),
         key(
             "packs",
-            "What is known of messages: ids of packs that are compiled in (heroku, generic), or paths; in this order.",
+            "What is known of messages: ids of packs that are compiled in (heroku, generic) or were imported, or paths; in this order.",
             list(&Shape::Text, 64),
             "[heroku, my-pack.yaml]",
             Default("[heroku]"),
         ),
         key(
-            "state",
-            "What outlives a restart.",
-            Shape::Section(STATE),
-            "{dir: weir-state, every: 10s}",
-            Optional,
+            "overlay",
+            "The file that holds what this site changes about its packs; one that is not there changes nothing.",
+            Shape::Text,
+            "weir-state/overlay.yaml",
+            Default("weir-state/overlay.yaml"),
         ),
         key("ledger", "How windows of alerts are kept.", Shape::Section(LEDGER), "{lateness: 60s}", Optional),
         key(
