@@ -15,6 +15,7 @@ mod check;
 mod defaults;
 mod device;
 pub(crate) mod node;
+mod notifier;
 mod problems;
 mod proxies;
 pub(crate) mod read;
@@ -23,18 +24,24 @@ pub mod schema;
 mod sink;
 mod template;
 mod units;
+mod url;
 mod value;
 
 pub use device::{DeviceId, DeviceRule};
+pub use notifier::{
+    Alertmanager, Allowed, KafkaTopic, LinesFile, Mail, Notifier, NotifierKind, SignIn, Slack, Webhook,
+};
 pub use problems::{Problem, Problems, Snippet};
 pub use read::{Surroundings, load, read_pipeline};
 pub use reload::{Difference, NeedsRestart, difference};
+pub use sink::Cluster;
 pub use sink::{
     Compress, FileSink, KafkaHeader, KafkaKey, KafkaSink, KafkaTls, Rotate, Sasl, Sink, SinkKind, WhenFull,
 };
 pub use template::{Part, Template, Variable};
 pub(crate) use units::show_duration;
 pub use units::{duration, size, zone};
+pub use url::{Scheme, Url};
 pub use value::{Secret, Text};
 
 use std::collections::BTreeMap;
@@ -75,12 +82,24 @@ pub struct Pipeline {
     pub parcel_bytes: usize,
     /// Ids of compiled-in packs, or paths of others; in this order.
     pub packs: Vec<Text>,
+    pub state: State,
     /// In the order of the file, the disabled ones too; names are unique. Empty only where the key is absent, for `replay`.
     pub listeners: Vec<Listener>,
     /// By drain token.
     pub drains: BTreeMap<String, Drain>,
     /// In the order of the file; names are unique.
     pub sinks: Vec<Sink>,
+    /// Whom alerts are told to, in the order of the file; names are unique.
+    pub notifiers: Vec<Notifier>,
+}
+
+/// What outlives a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Folder of imported packs and of what the ledger keeps.
+    pub dir: Text,
+    /// How often the ledger's state is written.
+    pub every: Duration,
 }
 
 /// How weir itself logs.
@@ -233,6 +252,9 @@ impl Pipeline {
         }
         for sink in &self.sinks {
             out.push_str(&format!("  sink {}: {}\n", sink.name, sink.kind.as_str()));
+        }
+        for notifier in &self.notifiers {
+            out.push_str(&format!("  notifier {}: {}\n", notifier.name, notifier.kind.as_str()));
         }
         if self.listeners.is_empty() {
             out.push_str("  no listeners: for `weir replay` only\n");

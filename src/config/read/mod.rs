@@ -3,6 +3,7 @@
 //! It never stops at a problem. What spans several keys or sections is left to `check`, which is called with the
 //! places of what was read.
 
+mod notifier;
 mod reader;
 mod sink;
 mod variables;
@@ -16,11 +17,11 @@ pub(crate) use reader::{Fields, Placed, Reader, example};
 
 use super::check::{self, Place, Places};
 use super::node::{self, Node, Value};
-use super::schema::{DEVICE_ID, DEVICE_RULE, DRAIN, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE};
+use super::schema::{DEVICE_ID, DEVICE_RULE, DRAIN, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE, STATE};
 use super::value::{Secret, Text};
 use super::{
     DeviceId, DeviceRule, Drain, Framing, Limits, Listener, ListenerKind, Log, LogFormat, LogLevel,
-    OnNoMatch, Parse, Pipeline, Problem, Problems, Tls, TlsMode, defaults,
+    OnNoMatch, Parse, Pipeline, Problem, Problems, State, Tls, TlsMode, defaults,
 };
 use crate::plan::device::{DeviceRuleError, DeviceRules};
 
@@ -107,6 +108,7 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
         f.node("listeners").is_some_and(|node| !node.is_null() && !matches!(node.value, Value::List(_)));
     let listeners = r.list(&f, "listeners", |r, node, _| listener(r, node, &mut places));
     let sinks = r.list(&f, "sinks", |r, node, _| sink::sink(r, node, &mut places));
+    let notifiers = r.list(&f, "notifiers", |r, node, _| notifier::notifier(r, node, &mut places));
     check::all(r, &f, &places);
     Some(Pipeline {
         threads,
@@ -123,6 +125,7 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
             None => defaults::packs(),
             Some(_) => r.list(&f, "packs", |r, node, key| r.scalar(node, key)),
         },
+        state: f.node("state").and_then(|node| state(r, node)).unwrap_or_else(defaults::state),
         listeners,
         drains: r
             .map(&f, "drains", |r, node, _| drain(r, node))
@@ -130,6 +133,7 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
             .map(|(k, v)| (k.value, v))
             .collect(),
         sinks,
+        notifiers,
     })
 }
 
@@ -141,6 +145,14 @@ fn version(r: &mut Reader<'_>, f: &Fields<'_>) {
         let message = format!("this version does not read `{}`", text.shown());
         r.note(at, message, "it reads `weir: pipeline/v1`");
     }
+}
+
+fn state(r: &mut Reader<'_>, node: &Node) -> Option<State> {
+    let f = r.fields(node, STATE)?;
+    Some(State {
+        dir: r.text(&f, "dir").unwrap_or_default(),
+        every: r.duration(&f, "every").unwrap_or_default(),
+    })
 }
 
 fn log(r: &mut Reader<'_>, node: &Node) -> Option<Log> {
