@@ -11,6 +11,7 @@ use crate::pack::{self, Pack};
 use crate::parse::heroku;
 use crate::plan::device::DeviceRules;
 use crate::plan::rules::Program;
+use crate::plan::watch::Watch;
 use crate::plan::{Drain, Format, Listener, Output, Plan};
 use crate::simd::Level;
 
@@ -36,6 +37,7 @@ pub fn plan(pipeline: &Pipeline, instance: Arc<str>) -> Plan {
     let mut plan = Plan {
         trusted: pipeline.trusted_proxies.clone(),
         zone: pipeline.zone.clone(),
+        ledger: pipeline.ledger,
         outputs: outputs(pipeline.sinks.iter().map(deliver::output)),
         ..Plan::new(instance, Vec::new())
     };
@@ -59,20 +61,35 @@ pub fn next_plan(pipeline: &Pipeline, before: &Plan) -> Plan {
 ///
 /// # Errors
 /// What is wrong with the packs, as text for people.
-pub fn rules(pipeline: &Pipeline, before: Option<&Plan>) -> Result<Option<Arc<Program>>, String> {
+pub fn rules(pipeline: &Pipeline, before: Option<&Plan>) -> Result<Rules, String> {
     let packs = pack::load_all(&pipeline.packs, &[]).map_err(|problems| problems.to_string())?;
     rules_of(&packs, before)
 }
 
-/// The rules of packs that were read; `None` if they have nothing to do.
+/// The rules of packs that were read.
 ///
 /// # Errors
 /// Why the packs do not go together.
-pub fn rules_of(packs: &[Pack], before: Option<&Plan>) -> Result<Option<Arc<Program>>, String> {
+pub fn rules_of(packs: &[Pack], before: Option<&Plan>) -> Result<Rules, String> {
     let known = before.and_then(|plan| plan.rules.as_ref()).map(|rules| rules.kinds().clone());
-    let program = pack::compile(packs, known.as_deref().unwrap_or(&[])).map_err(|error| error.to_string())?;
+    let compiled =
+        pack::compile(packs, known.as_deref().unwrap_or(&[])).map_err(|error| error.to_string())?;
     // Kinds that were given once are named for as long as the process lives.
-    Ok(Some(Arc::new(program)).filter(|program| !program.is_empty() || known.is_some()))
+    let is_needed = !compiled.program.is_empty() || known.is_some() || !compiled.watch.alerts.is_empty();
+    Ok(Rules { program: Some(compiled.program).filter(|_| is_needed), watch: compiled.watch })
+}
+
+/// What packs come to: the program that shards run, if there is anything to do, and what is watched.
+pub struct Rules {
+    pub program: Option<Arc<Program>>,
+    pub watch: Arc<Watch>,
+}
+
+impl Rules {
+    /// Makes them those of a plan.
+    pub fn put_in(self, plan: &mut Plan) {
+        (plan.rules, plan.watch) = (self.program, self.watch);
+    }
 }
 
 /// The names of a plan's kinds, by `KindId`.

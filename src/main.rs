@@ -127,8 +127,8 @@ fn built_in() -> Vec<Pack> {
 
 fn check_pack(path: &Path) -> Result<(), Failure> {
     let pack = load_pack(path, &[], &built_in())?;
-    let bits =
-        pack::compile(std::slice::from_ref(&pack), &[]).map_err(|e| Failure::Error(e.to_string()))?.bits();
+    let bits = pack::compile(std::slice::from_ref(&pack), &[]).map_err(|e| Failure::Error(e.to_string()))?;
+    let bits = bits.program.bits();
     print(&format!("{}: ok\n{}  {bits} distinct tests\n", path.display(), pack.summary()))
 }
 
@@ -197,6 +197,8 @@ fn replay_files(args: cli::Replay) -> Result<(), Failure> {
         drain: args.drain,
         computer: args.computer,
         packs,
+        alerts: args.alerts,
+        all_on: args.mode == cli::AlertMode::On,
     })?;
     eprintln!("{}", books.to_line());
     said(books.closed && !(args.strict && books.flawed() > 0))

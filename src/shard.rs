@@ -9,11 +9,13 @@ use crate::batch::{Admission, Batch, Frame, ListenerId, Number, Run};
 use crate::encode::{self, Alike, Written};
 use crate::event::{Event, Flags, KindId, Severity, Texts};
 use crate::frame;
+use crate::gather::Gather;
 use crate::limits;
 use crate::outcome::{Apart, Outcome, Parcel, Row, Share, Word};
 use crate::parse::{self, Scratch, heroku, time};
 use crate::plan::rules::{self, RulesScratch};
 use crate::plan::{Drain, Format, OnNoMatch, Plan};
+use crate::signal::Signals;
 use crate::simd::{self, Level, Task, Vector};
 use crate::tally::Tally;
 
@@ -23,6 +25,7 @@ pub struct Shard {
     vectors: Level,
     scratch: Scratch,
     rules: RulesScratch,
+    gather: Gather,
     alike: Alike,
     time: time::Writer,
     received: time::Writer,
@@ -82,6 +85,16 @@ impl Shard {
         self.spare.push(parcel);
     }
 
+    /// Takes back signals that were read.
+    pub fn recycle_signals(&mut self, signals: Box<Signals>) {
+        self.gather.recycle(signals);
+    }
+
+    /// Whether it would like signals to be given back.
+    pub fn wants_signals(&self, plan: &Plan) -> bool {
+        !plan.watch.alerts.is_empty() && self.gather.wants_signals()
+    }
+
     /// What it would like to be given back: parcels that it has no spare for.
     pub fn wants_parcels(&self, plan: &Plan) -> bool {
         self.spare.len() < plan.outputs.len()
@@ -100,21 +113,26 @@ impl Shard {
 
     #[inline(always)]
     fn process_with<V: Vector>(&mut self, vector: V, plan: &Plan, batch: &Batch, out: &mut Outcome) {
+        if let Some(signals) = out.signals.take() {
+            self.gather.recycle(signals);
+        }
         begin(plan, batch, out);
+        self.gather.forget();
         let mut fillings = self.open_parcels(plan, batch.number);
         if plan.rules.is_none() {
             self.rules.forget();
         }
         let read_by_rules = plan.rules.as_ref().is_some_and(|rules| rules.reads_fields());
         self.scratch.fields_read = !fillings.is_empty() || read_by_rules;
-        for run in &batch.runs {
+        for (place, run) in batch.runs.iter().enumerate() {
             let frames = match run.admission {
                 Admission::Duplicate => continue,
                 Admission::Admitted => batch.frames_of(run),
                 Admission::DuplicateButFirst { .. } => &batch.frames_of(run)[..1],
             };
-            self.run(vector, plan, batch, run, frames, &mut fillings, out);
+            self.run(vector, plan, batch, (place as u32, run), frames, &mut fillings, out);
         }
+        out.signals = self.gather.finish(plan, batch);
         self.close_parcels(fillings, plan, out);
         self.tally.batches += 1;
         let since = *self.tally_since_us.get_or_insert(batch.received_us);
@@ -154,7 +172,7 @@ impl Shard {
         vector: V,
         plan: &Plan,
         batch: &Batch,
-        run: &Run,
+        (run_at, run): (u32, &Run),
         frames: &[Frame],
         fillings: &mut [Filling],
         out: &mut Outcome,
@@ -169,6 +187,7 @@ impl Shard {
             return;
         }
         let is_written = !fillings.is_empty();
+        let is_watched = !plan.watch.alerts.is_empty();
         if is_written {
             self.alike.turn_to_run(vector, plan, batch, run);
             for filling in fillings.iter_mut().filter(|filling| filling.rows) {
@@ -183,7 +202,8 @@ impl Shard {
         for (place, &frame) in frames.iter().enumerate() {
             let mut event = parse::event_by(vector, plan, batch, run, frame, &mut self.scratch);
             if plan.rules.is_some() {
-                (event.kind, event.severity) = self.known(plan, batch, run, event);
+                let last = encode::last_number(batch, run, run.first + place as u32);
+                (event.kind, event.severity) = self.known(plan, batch, (run_at, run), last, event);
             }
             if is_written && !self.scratch.made.is_empty() {
                 // To be read with made text, as the batch's slack is with its own.
@@ -196,8 +216,11 @@ impl Shard {
             if self.scratch.no_match {
                 apart.no_match += 1;
             }
-            apart.lost_upstream +=
-                count(&mut self.tally, run.origin.listener, &event, texts, &self.scratch, known_lost);
+            let lost = count(&mut self.tally, run.origin.listener, &event, texts, &self.scratch, known_lost);
+            apart.lost_upstream += lost;
+            if is_watched {
+                self.gather.flow(texts.get(event.drain), event.time_us.min(batch.received_us), lost);
+            }
             if self.scratch.no_match && listener.on_no_match != OnNoMatch::Accept {
                 if listener.on_no_match == OnNoMatch::Drop {
                     share.no_match += 1;
@@ -239,10 +262,19 @@ impl Shard {
     /// The event's kind and severity by the plan's rules, which change nothing else of it; their fields and categories are
     /// in the scratch. It takes a copy, so that without rules an event stays in registers.
     #[inline(never)]
-    fn known(&mut self, plan: &Plan, batch: &Batch, run: &Run, mut event: Event) -> (KindId, Severity) {
+    fn known(
+        &mut self,
+        plan: &Plan,
+        batch: &Batch,
+        (run_at, run): (u32, &Run),
+        last: u64,
+        mut event: Event,
+    ) -> (KindId, Severity) {
         let by_parser = event.kind;
         let Scratch { made, fields, .. } = &mut self.scratch;
-        rules::apply(plan, run, batch.bytes(), &mut event, made, fields, &mut self.rules, |_| {});
+        rules::apply(plan, run, batch.bytes(), &mut event, made, fields, &mut self.rules, |seen| {
+            self.gather.see(plan, batch, run_at, last, seen);
+        });
         if event.kind == heroku::ROUTER && by_parser != heroku::ROUTER {
             self.scratch.told = self.scratch.told_by_fields();
         }
@@ -260,6 +292,7 @@ fn begin(plan: &Plan, batch: &Batch, out: &mut Outcome) {
     out.apart.clear();
     out.tally = None;
     out.quarantine.clear();
+    out.signals = None;
 }
 
 /// The outcome of a batch that could not be processed: all its admitted frames are quarantined for every output.

@@ -162,7 +162,7 @@ impl Sim {
             ring,
             shards: (0..3).map(|_| Shard::default()).collect(),
             queued: Vec::new(),
-            ledger: Ledger::default(),
+            ledger: Ledger::new(Arc::new(plan())),
             ledger_reader,
             sinks: Vec::new(),
             in_flight: 0,

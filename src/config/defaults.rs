@@ -11,8 +11,8 @@ use jiff::tz::TimeZone;
 
 use super::template::Template;
 use super::{
-    Compress, DeviceId, FileSink, Format, Framing, Limits, Listener, ListenerKind, Log, LogFormat, LogLevel,
-    Parse, Pipeline, Rotate, Sink, SinkKind, State, Text, WhenFull,
+    Compress, DeviceId, FileSink, Format, Framing, LedgerSettings, Limits, Listener, ListenerKind, Log,
+    LogFormat, LogLevel, Parse, Pipeline, Rotate, Sink, SinkKind, State, Text, WhenFull,
 };
 use crate::limits;
 
@@ -36,6 +36,7 @@ impl Default for Pipeline {
             parcel_bytes: limits::PARCEL_BYTES,
             packs: packs(),
             state: state(),
+            ledger: LedgerSettings::default(),
             listeners: vec![
                 listener("heroku-syslog", ListenerKind::Tcp, 6514, "Heroku syslog drains over TCP"),
                 listener("syslog-udp", ListenerKind::Udp, 5514, "Syslog over UDP"),

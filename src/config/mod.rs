@@ -53,6 +53,7 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
 pub use crate::frame::Framing;
+pub use crate::plan::watch::Ledger as LedgerSettings;
 pub use crate::plan::{Format, OnNoMatch};
 
 /// The compiled-in pipeline as `weir config` prints it; it reads as exactly [`Pipeline::default`].
@@ -83,6 +84,8 @@ pub struct Pipeline {
     /// Ids of compiled-in packs, or paths of others; in this order.
     pub packs: Vec<Text>,
     pub state: State,
+    /// How windows are kept.
+    pub ledger: LedgerSettings,
     /// In the order of the file, the disabled ones too; names are unique. Empty only where the key is absent, for `replay`.
     pub listeners: Vec<Listener>,
     /// By drain token.

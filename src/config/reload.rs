@@ -65,6 +65,7 @@ pub fn difference(old: &Pipeline, new: &Pipeline) -> Result<Difference, NeedsRes
         ("drains", old.drains != new.drains),
         ("packs", old.packs != new.packs),
         ("notifiers", old.notifiers != new.notifiers),
+        ("ledger", old.ledger != new.ledger),
     ]);
     Ok(Difference {
         listeners_added,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::parse::time;
 use crate::plan::rules::convert::Number;
+pub use crate::plan::watch::{About, Mode, Urgency};
 use crate::simd::Portable;
 use crate::simd::pen::Pen;
 
@@ -26,60 +27,6 @@ impl State {
             State::Resolved => "resolved",
         }
     }
-}
-
-/// Whether somebody is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mode {
-    /// Counted, nobody is told.
-    Shadow,
-    On,
-}
-
-impl Mode {
-    pub fn name(self) -> &'static str {
-        match self {
-            Mode::Shadow => "shadow",
-            Mode::On => "on",
-        }
-    }
-}
-
-/// How bad an alert is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Urgency {
-    Info,
-    Low,
-    Medium,
-    High,
-    Critical,
-}
-
-impl Urgency {
-    pub const ALL: [Urgency; 5] =
-        [Urgency::Info, Urgency::Low, Urgency::Medium, Urgency::High, Urgency::Critical];
-
-    pub fn name(self) -> &'static str {
-        ["info", "low", "medium", "high", "critical"][self as usize]
-    }
-}
-
-/// What all records of one alert say.
-#[derive(Debug, PartialEq, Eq)]
-pub struct About {
-    /// Full id: `heroku.alert.auth_failure`.
-    pub alert: Box<str>,
-    pub title: Box<str>,
-    pub severity: Urgency,
-    /// 0 to 100.
-    pub threat: u8,
-    pub mode: Mode,
-    /// Id and version.
-    pub pack: (Box<str>, Box<str>),
-    /// Empty if there is none.
-    pub runbook: Box<str>,
-    /// Notifiers by name; empty: all.
-    pub notify: Vec<Box<str>>,
 }
 
 /// The value of a group key.

@@ -7,6 +7,7 @@
 //! Read, checked and compiled are fields, knowledge objects, derived fields, categories and the conditions of alerts.
 //! Windows, reports, joins, dashlets, metrics and masks are read and checked, and evaluated by nothing yet.
 
+mod alert;
 mod check;
 mod compile;
 mod condition;
@@ -25,7 +26,8 @@ mod values;
 mod walk;
 mod witness;
 
-pub use compile::{CompileError, compile, kinds};
+pub use alert::Alert;
+pub use compile::{CompileError, Compiled, compile, kinds};
 pub use read::{is_pack, load, path_of, read};
 pub use witness::conflicts;
 
@@ -123,22 +125,6 @@ pub struct Category {
     pub id: String,
     pub title: String,
     pub when: Cond,
-}
-
-/// An alert; what is beyond its condition is kept as written, for whoever evaluates windows.
-#[derive(Clone, Debug)]
-pub struct Alert {
-    pub id: String,
-    pub title: String,
-    pub severity: String,
-    pub mode: String,
-    /// The events that count: its condition less its exceptions; of several steps any.
-    pub when: Cond,
-    /// `each`, or the name of the window.
-    pub window: String,
-    /// Whether further episodes are only counted for a while.
-    pub suppressed: bool,
-    pub runbook: String,
 }
 
 impl Pack {

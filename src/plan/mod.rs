@@ -5,6 +5,7 @@
 
 pub mod device;
 pub mod rules;
+pub mod watch;
 
 use std::sync::Arc;
 
@@ -88,6 +89,9 @@ pub struct Plan {
     pub outputs: Vec<Output>,
     /// What packs know; `None` is nothing.
     pub rules: Option<Arc<rules::Program>>,
+    /// What is told to the ledger.
+    pub watch: Arc<watch::Watch>,
+    pub ledger: watch::Ledger,
 }
 
 impl Listener {
@@ -118,6 +122,8 @@ impl Plan {
             received: Received::Arrival,
             outputs: Vec::new(),
             rules: None,
+            watch: Arc::default(),
+            ledger: watch::Ledger::default(),
         }
     }
 

@@ -66,6 +66,8 @@ impl Bench {
         let batch_bytes = Batch::capacity_for(limits::FRAME_BYTES);
         let quarantine = Box::new(|_: &[u8]| {});
         let settings = Settings {
+            tell: Box::new(|_| {}),
+            clock: true,
             slots,
             parcel_bytes: 1 << 20,
             shards: 1,

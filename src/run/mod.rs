@@ -19,6 +19,7 @@ use self::sinks::Told;
 use crate::compile;
 use crate::config::Pipeline;
 use crate::flow::{Flow, Settings};
+use crate::ledger::record::Record;
 use crate::limits;
 use crate::receive::Receivers;
 use crate::telemetry::books::Books;
@@ -83,7 +84,7 @@ impl Weir {
         }
         let threads = compile::threads(&pipeline);
         let mut plan = compile::plan(&pipeline, instance().into());
-        plan.rules = compile::rules(&pipeline, None).map_err(io::Error::other)?;
+        compile::rules(&pipeline, None).map_err(io::Error::other)?.put_in(&mut plan);
         let plan = Arc::new(plan);
         let settings = Settings {
             slots: pipeline.slots,
@@ -92,6 +93,8 @@ impl Weir {
             vectors: compile::vectors(&pipeline),
             batch_bytes: compile::batch_bytes(&pipeline),
             quarantine: quarantine::writer(&pipeline),
+            tell: Box::new(|records| records.iter().for_each(log_record)),
+            clock: true,
         };
         let flow = Flow::start(settings, plan.clone())?;
         let mut told = Told::default();
@@ -170,6 +173,19 @@ pub fn run(loaded: Loaded, ready_file: Option<&Path>) -> io::Result<bool> {
     let (books, in_time) = weir.stop()?;
     writeln!(io::stderr(), "{}", books.to_line())?;
     Ok(in_time && books.closed)
+}
+
+/// Writes what an alert says into the log.
+fn log_record(record: &Record) {
+    let (alert, state) = (&*record.about.alert, record.state.name());
+    tracing::warn!(
+        alert,
+        state,
+        id = &*record.id,
+        severity = record.about.severity.name(),
+        "{}",
+        record.summary
+    );
 }
 
 /// Tells where it listens and what memory it may take, and writes the ready file.

@@ -64,7 +64,7 @@ impl Weir {
         let before = self.flow.plan();
         let listened = self.ready().listeners;
         let mut plan = compile::next_plan(&next, &before);
-        plan.rules = compile::rules(&next, Some(&before))?;
+        compile::rules(&next, Some(&before))?.put_in(&mut plan);
         let plan = Arc::new(plan);
         let mut specs = Vec::new();
         for sink in next.sinks.iter().filter(|sink| opened.contains(&&sink.name)) {

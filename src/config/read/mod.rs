@@ -12,16 +12,19 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::time::Duration;
 
 pub(crate) use reader::{Fields, Placed, Reader, example};
 
 use super::check::{self, Place, Places};
 use super::node::{self, Node, Value};
-use super::schema::{DEVICE_ID, DEVICE_RULE, DRAIN, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE, STATE};
+use super::schema::{
+    DEVICE_ID, DEVICE_RULE, DRAIN, LEDGER, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE, STATE,
+};
 use super::value::{Secret, Text};
 use super::{
-    DeviceId, DeviceRule, Drain, Framing, Limits, Listener, ListenerKind, Log, LogFormat, LogLevel,
-    OnNoMatch, Parse, Pipeline, Problem, Problems, State, Tls, TlsMode, defaults,
+    DeviceId, DeviceRule, Drain, Framing, LedgerSettings, Limits, Listener, ListenerKind, Log, LogFormat,
+    LogLevel, OnNoMatch, Parse, Pipeline, Problem, Problems, State, Tls, TlsMode, defaults,
 };
 use crate::plan::device::{DeviceRuleError, DeviceRules};
 
@@ -126,6 +129,7 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
             Some(_) => r.list(&f, "packs", |r, node, key| r.scalar(node, key)),
         },
         state: f.node("state").and_then(|node| state(r, node)).unwrap_or_else(defaults::state),
+        ledger: f.node("ledger").and_then(|node| ledger(r, node)).unwrap_or_default(),
         listeners,
         drains: r
             .map(&f, "drains", |r, node, _| drain(r, node))
@@ -169,6 +173,16 @@ fn log(r: &mut Reader<'_>, node: &Node) -> Option<Log> {
             "trace" => LogLevel::Trace,
             _ => LogLevel::Info,
         },
+    })
+}
+
+fn ledger(r: &mut Reader<'_>, node: &Node) -> Option<LedgerSettings> {
+    let f = r.fields(node, LEDGER)?;
+    let us = |duration: Option<Duration>| duration.map_or(0, |duration| duration.as_micros() as i64);
+    Some(LedgerSettings {
+        lateness_us: us(r.duration(&f, "lateness")),
+        skew_max_us: us(r.duration(&f, "skew_max")),
+        keys_max: r.count(&f, "keys_max"),
     })
 }
 

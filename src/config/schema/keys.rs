@@ -104,6 +104,7 @@ pub(crate) const PIPELINE: &Section = &Section {
             "[heroku, my-pack.yaml]",
             Default("[heroku]"),
         ),
+        key("ledger", "How windows of alerts are kept.", Shape::Section(LEDGER), "{lateness: 60s}", Optional),
         key(
             "state",
             "What outlives a restart.",
@@ -159,6 +160,34 @@ pub(crate) const STATE: &Section = &Section {
             duration(1_000, 3_600_000),
             "10s",
             Default("10s"),
+        ),
+    ]],
+};
+
+pub(crate) const LEDGER: &Section = &Section {
+    name: "`ledger`",
+    later: &[],
+    keys: &[&[
+        key(
+            "lateness",
+            "How long after its own time an event may come and still count in windows.",
+            duration(0, 86_400_000),
+            "60s",
+            Default("60s"),
+        ),
+        key(
+            "skew_max",
+            "How far ahead of its arrival an event's time may lie; beyond it, it counts as its arrival.",
+            duration(0, 86_400_000),
+            "0s",
+            Default("0s"),
+        ),
+        key(
+            "keys_max",
+            "Keys that one alert tells apart; more are counted and make it degraded.",
+            whole(1, 10_000_000),
+            "100000",
+            Default("100000"),
         ),
     ]],
 };

@@ -15,8 +15,8 @@ pub use event::event;
 pub(crate) use json::document;
 pub use json::pipeline;
 pub(crate) use keys::{
-    DEVICE_ID, DEVICE_RULE, DRAIN, KAFKA_TLS, KINDS, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE, ROTATE,
-    SASL, SINK, STATE,
+    DEVICE_ID, DEVICE_RULE, DRAIN, KAFKA_TLS, KINDS, LEDGER, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE,
+    ROTATE, SASL, SINK, STATE,
 };
 pub(crate) use notifier::{NOTIFIER, NOTIFIER_KINDS};
 

@@ -101,7 +101,6 @@ pub fn apply(
     let mut subjects = Subjects { event, batch, made, fields, around };
     self::run(program, &mut subjects, scratch);
     then(&Seen { program, subjects: &subjects, scratch });
-    drop(subjects);
     scratch.peer = peer;
 }
 
