@@ -38,6 +38,7 @@ pub enum Command {
     Check(Check),
     Test(Test),
     Explain(Explain),
+    Notify(Notify),
     /// Print the built-in pipeline, commented: a file to start from
     #[command(after_help = "Example:
   weir config > weir.yaml")]
@@ -174,6 +175,36 @@ pub enum Received {
     Event,
     Now,
     At(Timestamp),
+}
+
+/// See whether notifiers get through
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  weir notify test --pipeline weir.yaml
+  weir notify test oncall --pipeline weir.yaml")]
+pub struct Notify {
+    #[command(subcommand)]
+    pub what: NotifyWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum NotifyWhat {
+    Test(NotifyTest),
+}
+
+/// Send an alert that says it is a test, and tell what came of it
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  weir notify test --pipeline weir.yaml
+  weir notify test oncall --pipeline weir.yaml
+
+Exit code 1 if one does not get through. Nothing is kept and nothing is tried again.")]
+pub struct NotifyTest {
+    /// Notifier by its name; without it all of them
+    pub name: Option<String>,
+    /// Pipeline file that has the notifiers
+    #[arg(long, value_name = "FILE")]
+    pub pipeline: PathBuf,
 }
 
 /// Print every problem of a pipeline file or a pack, or that there is none
@@ -378,6 +409,12 @@ mod tests {
             panic!("explain")
         };
         assert_eq!(explain.packs.len(), 2);
+        let Ok(Command::Notify(Notify { what: NotifyWhat::Test(test) })) =
+            parse("weir notify test oncall --pipeline w.yaml")
+        else {
+            panic!("notify")
+        };
+        assert_eq!((test.name.as_deref(), test.pipeline), (Some("oncall"), "w.yaml".into()));
         let Ok(Command::DrainSetup(setup)) = parse("weir drain-setup my-app --host ::1") else {
             panic!("setup")
         };
@@ -401,6 +438,8 @@ mod tests {
             "weir test",
             "weir test a --set b",
             "weir explain",
+            "weir notify",
+            "weir notify test",
             "weir drain-setup",
             "weir drain-setup x;rm",
             "weir drain-setup my-app --host a/b",

@@ -53,7 +53,7 @@ impl Url {
     ///
     /// # Errors
     /// What is wrong, and a hint; neither holds any of the text.
-    pub(super) fn http(text: &Text) -> Result<Url, (String, String)> {
+    pub fn http(text: &Text) -> Result<Url, (String, String)> {
         const HINT: &str = "example: `https://example.com/hook`";
         let url = read(text, HINT)?;
         match url.scheme {
@@ -67,7 +67,7 @@ impl Url {
     ///
     /// # Errors
     /// What is wrong, and a hint; neither holds any of the text.
-    pub(super) fn smtp(text: &Text) -> Result<Url, (String, String)> {
+    pub fn smtp(text: &Text) -> Result<Url, (String, String)> {
         const HINT: &str = "`smtp://mail.example.com?tls=required`, `smtps://mail.example.com`, or `smtp://mail.example.com:25` for plain text";
         let mut url = read(text, HINT)?;
         url.scheme = match (url.scheme, url.path.as_str()) {

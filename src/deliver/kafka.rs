@@ -10,6 +10,7 @@ mod client;
 mod flights;
 mod largest;
 mod packs;
+pub mod topic;
 
 use std::io;
 use std::sync::Arc;

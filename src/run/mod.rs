@@ -21,6 +21,7 @@ use crate::config::Pipeline;
 use crate::flow::{Flow, Settings};
 use crate::ledger::record::Record;
 use crate::limits;
+use crate::notify::Notifiers;
 use crate::receive::Receivers;
 use crate::telemetry::books::Books;
 use crate::telemetry::serve::{Figures, Phase, Readiness, Servers};
@@ -39,6 +40,7 @@ pub struct Weir {
     flow: Arc<Flow>,
     receivers: Receivers,
     told: Arc<Mutex<Told>>,
+    notifiers: Arc<Notifiers>,
     servers: Servers,
     readiness: Arc<Readiness>,
 }
@@ -56,11 +58,13 @@ pub struct Ready {
 struct Served {
     flow: Arc<Flow>,
     told: Arc<Mutex<Told>>,
+    notifiers: Arc<Notifiers>,
 }
 
 impl Figures for Served {
     fn metrics(&self) -> String {
-        let families = self.told.lock().unwrap_or_else(PoisonError::into_inner).families();
+        let mut families = self.told.lock().unwrap_or_else(PoisonError::into_inner).families();
+        families.extend(self.notifiers.families());
         metrics::page(&self.flow, families)
     }
 
@@ -68,6 +72,9 @@ impl Figures for Served {
         Books::of(&self.flow).to_line()
     }
 }
+
+/// How long notifiers try to tell what is left.
+const NOTIFIERS_STOP: Duration = Duration::from_secs(5);
 
 /// What the main thread is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +93,8 @@ impl Weir {
         let mut plan = compile::plan(&pipeline, instance().into());
         compile::rules(&pipeline, None).map_err(io::Error::other)?.put_in(&mut plan);
         let plan = Arc::new(plan);
+        let notifiers = Arc::new(Notifiers::start(&pipeline.notifiers, pipeline.state.dir.as_path())?);
+        let tell = notifiers.clone();
         let settings = Settings {
             slots: pipeline.slots,
             parcel_bytes: pipeline.parcel_bytes,
@@ -93,7 +102,10 @@ impl Weir {
             vectors: compile::vectors(&pipeline),
             batch_bytes: compile::batch_bytes(&pipeline),
             quarantine: quarantine::writer(&pipeline),
-            tell: Box::new(|records| records.iter().for_each(log_record)),
+            tell: Box::new(move |records| {
+                tell.tell(&records);
+                records.iter().for_each(log_record);
+            }),
             clock: true,
         };
         let flow = Flow::start(settings, plan.clone())?;
@@ -107,14 +119,15 @@ impl Weir {
         let intake = flow.intake();
         let (flow, told) = (Arc::new(flow), Arc::new(Mutex::new(told)));
         let readiness = Arc::new(Readiness::default());
-        let figures = Arc::new(Served { flow: flow.clone(), told: told.clone() });
+        let figures =
+            Arc::new(Served { flow: flow.clone(), told: told.clone(), notifiers: notifiers.clone() });
         let servers = Servers::start(pipeline.observe, pipeline.admin, figures, readiness.clone())?;
         let listeners = compile::ids(&pipeline, &plan);
         let batch_bytes = compile::batch_bytes(&pipeline);
         let receivers = Receivers::start(&listeners, threads, &pipeline.trusted_proxies, intake, batch_bytes)
             .map_err(io::Error::other)?;
         readiness.set(Phase::Ready);
-        Ok(Weir { pipeline, flow, receivers, told, servers, readiness })
+        Ok(Weir { pipeline, flow, receivers, told, notifiers, servers, readiness })
     }
 
     /// Addresses that are served and listened on.
@@ -141,6 +154,8 @@ impl Weir {
         self.receivers.drain();
         self.receivers.join();
         let in_time = self.flow.finish(deadline.saturating_duration_since(Instant::now()));
+        // What could not be told by then is kept for the next start.
+        self.notifiers.stop(deadline.min(Instant::now() + NOTIFIERS_STOP));
         Ok((Books::of(&self.flow), in_time))
     }
 }

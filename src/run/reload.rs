@@ -85,6 +85,9 @@ impl Weir {
         }
         let closed = [difference.sinks_changed, difference.sinks_removed].concat();
         self.swap(plan, specs, &closed)?;
+        if let Err(error) = self.notifiers.change(&next.notifiers) {
+            tracing::error!("{error}");
+        }
         self.pipeline = next;
         for (name, address) in self.ready().listeners {
             if listened.get(&name) != Some(&address) {
