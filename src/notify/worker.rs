@@ -126,6 +126,7 @@ pub fn start(target: Target, state: &Path, shared: Arc<Shared>) -> io::Result<Jo
         failures: 0,
         is_dirty: false,
         kept_at: None,
+        cannot_keep: false,
         began: (now, wall_us()),
         random: RandomState::new(),
     };
@@ -160,6 +161,8 @@ struct Worker {
     /// Something changed since it was kept.
     is_dirty: bool,
     kept_at: Option<Instant>,
+    /// The last write failed, and the log says so.
+    cannot_keep: bool,
     /// One moment by both clocks: the wall's may jump later, decisions do not.
     began: (Instant, i64),
     random: RandomState,
@@ -290,9 +293,15 @@ impl Worker {
         };
         self.kept_at = Some(Instant::now());
         match kept {
-            Ok(()) => self.is_dirty = false,
+            Ok(()) => {
+                self.is_dirty = false;
+                self.cannot_keep = false;
+            }
             Err(error) => {
-                tracing::warn!(notifier = self.target.name, %error, "what a notifier keeps cannot be written")
+                if !std::mem::replace(&mut self.cannot_keep, true) {
+                    let name = &*self.target.name;
+                    tracing::warn!(notifier = name, %error, "what a notifier keeps cannot be written");
+                }
             }
         }
     }

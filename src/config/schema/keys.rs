@@ -30,7 +30,7 @@ const fn map(of: &'static Shape, max: usize) -> Shape {
 
 pub(crate) const PIPELINE: &Section = &Section {
     name: "the pipeline",
-    later: &["overlay", "ledger", "reports", "redact"],
+    later: &["overlay", "reports", "redact"],
     keys: &[&[
         key(
             "weir",

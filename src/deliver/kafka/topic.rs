@@ -102,3 +102,62 @@ impl Topic {
 fn is_for_good(code: RDKafkaErrorCode) -> bool {
     matches!(client::verdict(code), Verdict::Refused(_) | Verdict::TooLarge)
 }
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+    use rdkafka::message::Message;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+    use super::*;
+    use crate::config::{Cluster, Text};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn topic(brokers: &str) -> Topic {
+        let cluster =
+            Cluster { brokers: brokers.split(',').map(Text::plain).collect(), ..Cluster::default() };
+        Topic::new("topic", &KafkaTopic { cluster, topic: "alerts".into() })
+    }
+
+    #[test]
+    fn texts_are_stored_with_their_keys() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("alerts", 1, 1).unwrap();
+        let mut topic = topic(&cluster.bootstrap_servers());
+        for text in ["{1}", "{2}"] {
+            topic.send(&[("d.1", text)], Instant::now() + PATIENCE, &|| false).unwrap();
+        }
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", cluster.bootstrap_servers())
+            .set("group.id", "test")
+            .create()
+            .unwrap();
+        let mut places = TopicPartitionList::new();
+        places.add_partition_offset("alerts", 0, Offset::Beginning).unwrap();
+        consumer.assign(&places).unwrap();
+        let mut came = Vec::new();
+        let end = Instant::now() + PATIENCE;
+        while came.len() < 2 {
+            assert!(Instant::now() < end, "{came:?}");
+            if let Some(Ok(message)) = consumer.poll(POLL) {
+                let text = |bytes: Option<&[u8]>| String::from_utf8(bytes.unwrap().to_vec()).unwrap();
+                came.push((text(message.key()), text(message.payload())));
+            }
+        }
+        assert_eq!(came, [("d.1".into(), "{1}".into()), ("d.1".into(), "{2}".into())]);
+    }
+
+    #[test]
+    fn one_that_is_gone_is_waited_for_only_so_long() {
+        let mut topic = topic("127.0.0.1:1");
+        let began = Instant::now();
+        let until = began + Duration::from_millis(200);
+        assert!(!topic.send(&[("d.1", "{1}")], until, &|| false).unwrap_err().refused);
+        assert!(!topic.send(&[("d.1", "{1}")], began + PATIENCE, &|| true).unwrap_err().refused);
+        assert!(began.elapsed() < PATIENCE / 2);
+        let large = "x".repeat(2 << 20);
+        assert!(topic.send(&[("d.1", &large)], until, &|| false).unwrap_err().refused);
+    }
+}
