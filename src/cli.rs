@@ -243,13 +243,17 @@ pub struct Test {
 #[command(after_help = "Examples:
   weir explain '<190>1 2026-01-01T00:00:00Z d.x app web.1 - - login failed'
   heroku logs -n 1 | weir explain - --alert auth_failure
-  weir explain - --pack my-pack.yaml --alert my_alert < line.txt")]
+  weir explain - --pack my-pack.yaml --alert my_alert < line.txt
+  weir explain \"$(tail -n 1 drain.log)\" --alert auth_brute_force --with drain.log")]
 pub struct Explain {
     /// The line as it was received, or `-` for standard input
     pub line: String,
     /// Only this alert, category or knowledge object, by its id
     #[arg(long, value_name = "ID")]
     pub alert: Option<String>,
+    /// Lines that came before it: say how far the windows were ("17 of 20")
+    #[arg(long, value_name = "FILE")]
+    pub with: Option<PathBuf>,
     /// Packs, in order: paths, or ids of those that are compiled in [default: heroku]
     #[arg(long = "pack", value_name = "PACK")]
     pub packs: Vec<String>,

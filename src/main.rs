@@ -60,7 +60,8 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Check(args) => {
             let pipeline = load(Some(&args.path))?;
             let packs = pack::load_all(&pipeline.packs, &[]).map_err(|problems| said_problems(&problems))?;
-            pack::compile(&packs, &[]).map_err(|error| Failure::Error(error.to_string()))?;
+            let site = pack::site(&pipeline, &packs).map_err(|problems| said_problems(&problems))?;
+            pack::compile_for(&packs, &[], &site.extra).map_err(|error| Failure::Error(error.to_string()))?;
             print(&format!("{}: ok\n{}", args.path.display(), pipeline.summary()))
         }
         Command::Test(args) => test_pack(&args),
@@ -175,7 +176,11 @@ fn explain(args: &cli::Explain) -> Result<(), Failure> {
     }
     let line = line.strip_suffix(b"\n").unwrap_or(&line);
     let now = jiff::Timestamp::now().as_microsecond();
-    let text = pack::explain::explain(&packs, line, now, args.alert.as_deref());
+    let with = match &args.with {
+        Some(path) => replay::input::frames(path)?,
+        None => Vec::new(),
+    };
+    let text = pack::explain::explain(&packs, line, now, args.alert.as_deref(), &with);
     print(&text.map_err(|error| Failure::Error(error.to_string()))?)
 }
 

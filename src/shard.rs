@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::batch::{Admission, Batch, Frame, ListenerId, Number, Run};
 use crate::encode::{self, Alike, Written};
 use crate::event::{Event, Flags, KindId, Severity, Texts};
@@ -13,8 +15,8 @@ use crate::gather::Gather;
 use crate::limits;
 use crate::outcome::{Apart, Outcome, Parcel, Row, Share, Word};
 use crate::parse::{self, Scratch, heroku, time};
-use crate::plan::rules::{self, RulesScratch};
-use crate::plan::{Drain, Format, OnNoMatch, Plan};
+use crate::plan::rules::{self, Matched, RulesScratch};
+use crate::plan::{Drain, Filter, Format, OnNoMatch, Plan};
 use crate::signal::Signals;
 use crate::simd::{self, Level, Task, Vector};
 use crate::tally::Tally;
@@ -34,6 +36,8 @@ pub struct Shard {
     tally_since_us: Option<i64>,
     /// Emptied parcels, to be filled again.
     spare: Vec<Parcel>,
+    /// The id of the event at hand, where a sample goes by it.
+    id: Vec<u8>,
 }
 
 /// The last words a parcel was given, so that equal ones in a row are stored once.
@@ -46,11 +50,14 @@ struct LastWords {
 }
 
 /// A parcel that is being filled.
-struct Filling {
+struct Filling<'p> {
     format: Format,
     rows: bool,
     parcel: Parcel,
     last: LastWords,
+    filter: Option<&'p Filter>,
+    /// Events that the filter keeps out.
+    filtered: u64,
 }
 
 /// The processing of one batch, compiled for each kind of vector.
@@ -142,19 +149,26 @@ impl Shard {
     }
 
     /// Of the outputs that bytes are made for.
-    fn open_parcels(&mut self, plan: &Plan, number: Number) -> Vec<Filling> {
-        let open = |(output, wanted): (usize, &crate::plan::Output)| {
+    fn open_parcels<'p>(&mut self, plan: &'p Plan, number: Number) -> Vec<Filling<'p>> {
+        let open = |(output, wanted): (usize, &'p crate::plan::Output)| {
             let format = wanted.format?;
             let mut parcel = self.spare.pop().unwrap_or_default();
             (parcel.number, parcel.output) = (number, output);
-            Some(Filling { format, rows: wanted.rows, parcel, last: LastWords::default() })
+            let (rows, filter) = (wanted.rows, wanted.filter.as_deref());
+            Some(Filling { format, rows, parcel, last: LastWords::default(), filter, filtered: 0 })
         };
         plan.outputs.iter().enumerate().filter_map(open).collect()
     }
 
     fn close_parcels(&mut self, fillings: Vec<Filling>, plan: &Plan, out: &mut Outcome) {
         out.parcels.resize(plan.outputs.len(), None);
-        for Filling { parcel, .. } in fillings {
+        for Filling { parcel, filter, filtered, .. } in fillings {
+            if filter.is_some() {
+                // What passed the rest is told apart here alone.
+                let share = &mut out.shares[parcel.output];
+                share.passed = parcel.events.into();
+                share.filtered += filtered;
+            }
             match parcel.events {
                 0 => self.recycle(parcel),
                 _ => {
@@ -174,7 +188,7 @@ impl Shard {
         batch: &Batch,
         (run_at, run): (u32, &Run),
         frames: &[Frame],
-        fillings: &mut [Filling],
+        fillings: &mut [Filling<'_>],
         out: &mut Outcome,
     ) {
         let listener = plan.listener(run.origin.listener);
@@ -253,6 +267,17 @@ impl Shard {
                 categories: &self.rules.matched().categories_json,
             };
             for filling in &mut *fillings {
+                if let Some(filter) = filling.filter {
+                    let mut hash = || {
+                        self.id.clear();
+                        self.alike.id(vector, last, &mut self.id);
+                        xxh3_64(&self.id)
+                    };
+                    if !takes(filter, self.rules.matched(), &mut hash) {
+                        filling.filtered += 1;
+                        continue;
+                    }
+                }
                 filling.add(vector, &written);
             }
         }
@@ -321,7 +346,17 @@ pub fn quarantined(plan: &Plan, batch: &Batch) -> Outcome {
     out
 }
 
-/// Enters a run's figures: the same share for every output, since nothing filters yet.
+/// Whether an event that was found to be `matched` passes; `hash` is that of its id.
+#[inline(never)]
+fn takes(filter: &Filter, matched: &Matched, hash: &mut dyn FnMut() -> u64) -> bool {
+    if filter.select.is_some_and(|select| !matched.selects(select)) {
+        return false;
+    }
+    let entry = filter.sample.iter().find(|(select, _)| matched.selects(*select));
+    entry.is_none_or(|(_, one_in)| hash().is_multiple_of(*one_in))
+}
+
+/// Enters a run's figures: the same share for every output; what filters make of it is entered with the parcels.
 fn finish_run(listener: ListenerId, share: &Share, apart: &Apart, out: &mut Outcome) {
     for sum in &mut out.shares {
         sum.add(share);
@@ -376,7 +411,7 @@ fn drain_of<'p>(plan: &'p Plan, token: &[u8]) -> Option<&'p Drain> {
     }
 }
 
-impl Filling {
+impl Filling<'_> {
     #[inline(always)]
     fn add<'w, V: Vector>(&mut self, vector: V, written: &impl Fn() -> Written<'w>) {
         match self.format {

@@ -23,7 +23,7 @@ const STEPS: usize = 600;
 fn plan() -> Plan {
     let listener = Listener::new("sim");
     Plan {
-        outputs: vec![Output { format: Some(Format::Ndjson), rows: false }],
+        outputs: vec![Output::new(Some(Format::Ndjson), false)],
         ..Plan::new("sim".into(), vec![Arc::new(listener)])
     }
 }

@@ -181,7 +181,7 @@ impl Source {
 pub fn plan(format: Option<Format>) -> Plan {
     let listener = Listener::new("heroku");
     Plan {
-        outputs: compile::outputs([Output { format, rows: false }]),
+        outputs: compile::outputs([Output::new(format, false)], &[]),
         ..Plan::new("0123456789ab".into(), vec![Arc::new(listener)])
     }
 }

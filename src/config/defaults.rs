@@ -11,8 +11,8 @@ use jiff::tz::TimeZone;
 
 use super::template::Template;
 use super::{
-    Compress, DeviceId, FileSink, Format, Framing, LedgerSettings, Limits, Listener, ListenerKind, Log,
-    LogFormat, LogLevel, Parse, Pipeline, Rotate, Sink, SinkKind, State, Text, WhenFull,
+    Compress, DeviceId, FileSink, Filter, Format, Framing, LedgerSettings, Limits, Listener, ListenerKind,
+    Log, LogFormat, LogLevel, Parse, Pipeline, Rotate, Sink, SinkKind, Source, State, Text, WhenFull,
 };
 use crate::limits;
 
@@ -47,6 +47,7 @@ impl Default for Pipeline {
                 name: "events".into(),
                 format: Format::Ndjson,
                 when_full: WhenFull::Block,
+                filter: Filter::default(),
                 kind: SinkKind::File(FileSink {
                     root: "weir-out".into(),
                     path: Template::path(&"{listener}/{date}.ndjson".into())
@@ -56,6 +57,7 @@ impl Default for Pipeline {
                 }),
             }],
             notifiers: Vec::new(),
+            source: Source::default(),
         }
     }
 }

@@ -26,6 +26,7 @@ mod template;
 mod units;
 mod url;
 mod value;
+mod written;
 
 pub use device::{DeviceId, DeviceRule};
 pub use notifier::{
@@ -43,6 +44,7 @@ pub(crate) use units::show_duration;
 pub use units::{duration, size, zone};
 pub use url::{Scheme, Url};
 pub use value::{Secret, Text};
+pub use written::{Filter, Sample, Source, Written};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -94,6 +96,8 @@ pub struct Pipeline {
     pub sinks: Vec<Sink>,
     /// Whom alerts are told to, in the order of the file; names are unique.
     pub notifiers: Vec<Notifier>,
+    /// For messages about what is read only when the packs are known.
+    pub source: Source,
 }
 
 /// What outlives a restart.

@@ -5,6 +5,7 @@
 
 pub mod alerts;
 mod flows;
+mod kept;
 mod key;
 pub mod record;
 mod suppress;
@@ -64,6 +65,23 @@ impl Ledger {
     /// Nothing more comes: the clock runs on until the last window that has begun is sealed.
     pub fn end(&mut self) {
         self.alerts.end();
+    }
+
+    /// All that has to outlive a restart, as a file.
+    pub fn snapshot(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        self.alerts.put(&mut body);
+        kept::sealed(&body)
+    }
+
+    /// Goes on from a snapshot, at `now_us`; returns the alerts that begin anew. `None` if it is no snapshot, or damaged.
+    pub fn restore(&mut self, file: &[u8], now_us: i64) -> Option<Vec<Box<str>>> {
+        self.alerts.restore(kept::opened(file)?, now_us)
+    }
+
+    /// Begins without what was known before: windows that begin before `now_us` are not whole.
+    pub fn warm(&mut self, now_us: i64) {
+        self.alerts.warm(now_us);
     }
 
     /// What alerts said since the last time, in order.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Object, Pack, alert, built_in};
 use crate::event::KindId;
 use crate::parse::heroku;
-use crate::plan::rules::cond::{Op, Subject};
+use crate::plan::rules::cond::{Cond, Op, Subject};
 use crate::plan::rules::{
     self, BuildError, Derive, ExtractSpec, FieldSpec, ObjectRule, ObjectSpec, Program, Spec,
 };
@@ -84,6 +84,23 @@ pub struct Compiled {
     pub watch: Arc<Watch>,
 }
 
+/// What somebody besides the packs wants to know of events.
+#[derive(Debug, Default)]
+pub struct Extra {
+    /// Conditions by which filters and masks choose.
+    pub selects: Vec<Cond>,
+    /// Fields that are read, shown or not.
+    pub fields: Vec<Box<str>>,
+}
+
+/// As [`compile`], with what the pipeline wants to know besides.
+///
+/// # Errors
+/// What does not go together.
+pub fn compile_for(packs: &[Pack], before: &[Box<str>], extra: &Extra) -> Result<Compiled, CompileError> {
+    compile_more(packs, before, For::Shards, extra)
+}
+
 /// What a program is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum For {
@@ -100,6 +117,15 @@ pub(super) fn compile_with(
     packs: &[Pack],
     before: &[Box<str>],
     purpose: For,
+) -> Result<Compiled, CompileError> {
+    compile_more(packs, before, purpose, &Extra::default())
+}
+
+fn compile_more(
+    packs: &[Pack],
+    before: &[Box<str>],
+    purpose: For,
+    extra: &Extra,
 ) -> Result<Compiled, CompileError> {
     let kinds = kinds(packs, before)?;
     let mut spec =
@@ -157,6 +183,8 @@ pub(super) fn compile_with(
         alerts.extend(watched.map(|alert| alert::Of { pack: &pack.id, version: &pack.version, alert }));
     }
     alert::ask(&alerts, &mut spec);
+    spec.selects.clone_from(&extra.selects);
+    spec.read.extend(extra.fields.iter().cloned().map(Subject::Field));
     if purpose == For::Shards {
         leave_out_unseen(&mut spec, &mut builtin_at);
     }
@@ -180,7 +208,8 @@ fn leave_out_unseen(spec: &mut Spec, builtin_at: &mut Option<usize>) {
         Subject::Field(name) => Some(name.clone()),
         _ => None,
     }));
-    for cond in spec.categories.iter().map(|(_, cond)| cond).chain(&spec.watches) {
+    let conds = spec.categories.iter().map(|(_, cond)| cond);
+    for cond in conds.chain(&spec.watches).chain(&spec.selects) {
         cond.tests(&mut |test| {
             let other = match &test.op {
                 Op::Same(other) => Some(other),

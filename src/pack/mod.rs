@@ -8,6 +8,7 @@
 //! Windows, reports, joins, dashlets, metrics and masks are read and checked, and evaluated by nothing yet.
 
 mod alert;
+mod categories;
 mod check;
 mod compile;
 mod condition;
@@ -19,6 +20,7 @@ mod probe;
 mod read;
 pub mod reference;
 mod scope;
+mod site;
 #[cfg(test)]
 mod tests;
 pub mod trial;
@@ -27,8 +29,9 @@ mod walk;
 mod witness;
 
 pub use alert::Alert;
-pub use compile::{CompileError, Compiled, compile, kinds};
+pub use compile::{CompileError, Compiled, Extra, compile, compile_for, kinds};
 pub use read::{is_pack, load, path_of, read};
+pub use site::{Filter, Site, site};
 pub use witness::conflicts;
 
 use std::collections::BTreeMap;
@@ -36,8 +39,9 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde_json::{Value as Json, json};
 
-use crate::config::schema::{document, nearest};
+use crate::config::schema::{detect, document, nearest};
 use crate::config::{Problem, Problems};
+use crate::plan::OnNoMatch;
 use crate::plan::rules::cond::Cond;
 use crate::plan::rules::{DeriveStep, ExtractSpec, FieldSpec};
 
@@ -66,6 +70,8 @@ pub struct Pack {
     pub alerts: Vec<Alert>,
     /// Pattern and the group that names the sender, active rules only.
     pub device_rules: Vec<(String, String)>,
+    /// What becomes of a frame that no rule names; absent: the pack has no word on it.
+    pub on_no_match: Option<OnNoMatch>,
     pub tests: Vec<trial::Trial>,
     /// Names of what is read and evaluated by nothing yet: kind and id.
     pub others: Vec<(&'static str, String)>,
@@ -153,6 +159,26 @@ impl Pack {
     }
 }
 
+/// Returns the device id rules in force where a listener has these: its own, then the packs', the built-in one last unless
+/// it stands before. No pattern is tried twice.
+pub fn device_rules<'r>(
+    own: impl IntoIterator<Item = (&'r str, &'r str)>,
+    packs: &'r [Pack],
+    built_in: (&'r str, &'r str),
+) -> Vec<(&'r str, &'r str)> {
+    let own: Vec<_> = own.into_iter().collect();
+    let first = own.strip_suffix(&[built_in]).unwrap_or(&own);
+    let of_packs = packs.iter().flat_map(|pack| &pack.device_rules);
+    let of_packs = of_packs.map(|(pattern, token)| (pattern.as_str(), token.as_str()));
+    let mut rules: Vec<(&str, &str)> = Vec::new();
+    for rule in first.iter().copied().chain(of_packs).chain(own[first.len()..].iter().copied()) {
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    rules
+}
+
 /// Returns a compiled-in pack.
 pub fn built_in(id: &str) -> Option<Pack> {
     let (_, text) = BUILT_IN.iter().find(|(known, _)| *known == id)?;
@@ -215,16 +241,7 @@ fn problem(file: &str, message: &str, hint: String) -> Problems {
 /// Returns the JSON schema (draft 2020-12) of a pack.
 pub fn schema() -> Json {
     let variable = json!({"type": "string", "pattern": r"^\$[A-Za-z_][A-Za-z0-9_]*$"});
-    let detect = json!({
-        "type": "object", "minProperties": 1,
-        "description": "Named blocks of `field|modifier: value`, joined by `condition`; or `use: MACRO`.",
-        "properties": {
-            "use": {"type": "string", "description": "The name of a macro."},
-            "condition": {"type": "string", "description": "Names of blocks with and, or, not, `1 of x*`, `all of them`."}
-        },
-        "additionalProperties": {"type": ["object", "array", "string"]}
-    });
-    document(keys::PACK, "weir pack, pack/v1", variable, detect)
+    document(keys::PACK, "weir pack, pack/v1", variable, detect())
 }
 
 /// Reads a network, or an address as the network of itself.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::Compiled;
+use super::{Compiled, Pack};
 use crate::batch::{Batch, Form, Identity, ListenerId, Number, Origin};
+use crate::config::DeviceRule;
 use crate::encode::{self, Alike, Written, json};
 use crate::event::{Event, FACILITIES, Flags, Texts, Value};
 use crate::parse::{self, Scratch};
@@ -41,14 +42,10 @@ pub(super) struct Seen<'p> {
 impl Probe {
     /// `tail` lets lines as `heroku logs` prints them be read.
     pub fn new(compiled: Compiled, types: Vec<(String, Type)>, tail: bool) -> Probe {
-        let rule = crate::config::DeviceRule::heroku();
-        let device_id =
-            DeviceRules::new(&[(rule.pattern(), rule.token())]).expect("the built-in rule compiles");
-        let listener = Listener { device_id, ..Listener::new("test") };
         let plan = Plan {
             rules: Some(compiled.program),
             watch: compiled.watch,
-            ..Plan::new("test".into(), vec![Arc::new(listener)])
+            ..Plan::new("test".into(), Vec::new())
         };
         let origin = Origin {
             listener: ListenerId(0),
@@ -61,7 +58,18 @@ impl Probe {
             form: if tail { Form::SyslogOrTail } else { Form::Syslog },
         };
         let (scratch, rules) = (Scratch::default(), RulesScratch::default());
-        Probe { plan: Arc::new(plan), origin: Arc::new(origin), scratch, rules, types }
+        Probe { plan: Arc::new(plan), origin: Arc::new(origin), scratch, rules, types }.knowing(&[])
+    }
+
+    /// With the device id rules of packs besides the built-in one.
+    pub fn knowing(mut self, packs: &[Pack]) -> Probe {
+        let built_in = DeviceRule::heroku();
+        let built_in = (built_in.pattern(), built_in.token());
+        let rules = super::device_rules([built_in], packs, built_in);
+        let device_id = DeviceRules::new(&rules).expect("the packs' rules were checked");
+        let listeners = vec![Arc::new(Listener { device_id, ..Listener::new("test") })];
+        self.plan = Arc::new(Plan { listeners, ..(*self.plan).clone() });
+        self
     }
 
     /// The plan that it has.

@@ -14,6 +14,7 @@ use crate::config::read::{Reader, text_of};
 use crate::config::schema::nearest;
 use crate::config::{Problem, Problems};
 use crate::parse::heroku;
+use crate::plan::OnNoMatch;
 use crate::plan::rules::cond::{Cond, How, Key, Op, Subject, Test};
 use crate::plan::rules::convert::Type;
 use crate::plan::rules::{DeriveStep, ExtractSpec, FieldSpec, Take, regex};
@@ -141,6 +142,8 @@ fn pack(
             pack.device_rules.push((whole(node, "pattern"), whole(node, "token")));
         }
     }
+    let on_no_match = child(root, "device_id").and_then(|device| text(child(device, "on_no_match")));
+    pack.on_no_match = on_no_match.map(OnNoMatch::named);
     let others_of = [
         ("report", "reports", "id"),
         ("join", "joins", "id"),

@@ -638,7 +638,7 @@ fn a_shard_writes_what_the_rules_of_its_plan_find_and_nothing_of_the_plan_before
          categories: [{{id: c, detect: {{s: {{kind: door}}}}}}]\n"
     ));
     let mut plan = crate::encode::tests::plan();
-    plan.outputs = vec![Output { format: Some(Format::Ndjson), rows: false }];
+    plan.outputs = vec![Output::new(Some(Format::Ndjson), false)];
     let mut batch = Batch::new(4096);
     let frame = b"<14>1 2026-11-22T09:51:24.537546+00:00 host gate 1 - open";
     let at = batch.append(frame);

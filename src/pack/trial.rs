@@ -247,7 +247,7 @@ pub(super) fn probe(pack: &Pack, others: &[Pack]) -> Result<Probe, Problems> {
         problems
     })?;
     let types = pack.fields.iter().map(|field| (field.name.to_string(), field.ty)).collect();
-    Ok(Probe::new(program, types, true))
+    Ok(Probe::new(program, types, true).knowing(&packs))
 }
 
 /// Whether one pack needs another's kinds: a pack is tested alone, but what its own conditions name must be there.

@@ -164,7 +164,7 @@ fn plan(options: &Options) -> io::Result<Plan> {
     }
     let rules = compile::rules_of(&packs, None).map_err(io::Error::other)?;
     rules.put_in(&mut plan);
-    plan.listeners = vec![compile::replay_listener(&options.pipeline).into()];
+    plan.listeners = vec![compile::replay_listener(&options.pipeline, &packs).into()];
     plan.received = match options.received {
         // A record says itself when it was received.
         ReceivedAt::Own if options.framing != InputFraming::Records => Received::Event,
@@ -172,7 +172,7 @@ fn plan(options: &Options) -> io::Result<Plan> {
     };
     plan.default_drain = options.drain.as_deref().map(Into::into);
     plan.default_computer = options.computer.as_deref().map(Into::into);
-    plan.outputs = compile::outputs([Output { format: options.format, rows: false }]);
+    plan.outputs = compile::outputs([Output::new(options.format, false)], &[]);
     Ok(plan)
 }
 
@@ -218,7 +218,7 @@ fn start(options: &Options, plan: Plan, frame_bytes: usize) -> io::Result<Flow> 
     let spec = SinkSpec {
         name: "out".into(),
         when_full: WhenFull::Block,
-        output: compile::output_index(options.format),
+        output: compile::place_of(options.format),
         sink,
         open: Box::new(|| Err(io::Error::other("a block sink is opened once"))),
         dead_letters: Box::new(|_| {}),

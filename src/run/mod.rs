@@ -4,6 +4,7 @@ pub mod demo;
 mod quarantine;
 mod reload;
 mod sinks;
+mod state;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -38,6 +39,7 @@ pub struct Loaded {
 pub struct Weir {
     pipeline: Pipeline,
     flow: Arc<Flow>,
+    keeper: state::Keeper,
     receivers: Receivers,
     told: Arc<Mutex<Told>>,
     notifiers: Arc<Notifiers>,
@@ -91,7 +93,7 @@ impl Weir {
         }
         let threads = compile::threads(&pipeline);
         let mut plan = compile::plan(&pipeline, instance().into());
-        compile::rules(&pipeline, None).map_err(io::Error::other)?.put_in(&mut plan);
+        compile::know(&mut plan, &pipeline, None).map_err(io::Error::other)?;
         let plan = Arc::new(plan);
         let notifiers = Arc::new(Notifiers::start(&pipeline.notifiers, pipeline.state.dir.as_path())?);
         let tell = notifiers.clone();
@@ -109,12 +111,10 @@ impl Weir {
             clock: true,
         };
         let flow = Flow::start(settings, plan.clone())?;
+        let keeper = state::Keeper::new(&pipeline.state);
+        keeper.restore(&flow);
         let mut told = Told::default();
-        let specs = pipeline
-            .sinks
-            .iter()
-            .map(|sink| told.open(sink, &compile::kinds(&plan)))
-            .collect::<io::Result<_>>()?;
+        let specs = pipeline.sinks.iter().map(|sink| told.open(sink, &plan)).collect::<io::Result<_>>()?;
         flow.change(plan.clone(), specs, &[])?;
         let intake = flow.intake();
         let (flow, told) = (Arc::new(flow), Arc::new(Mutex::new(told)));
@@ -127,7 +127,7 @@ impl Weir {
         let receivers = Receivers::start(&listeners, threads, &pipeline.trusted_proxies, intake, batch_bytes)
             .map_err(io::Error::other)?;
         readiness.set(Phase::Ready);
-        Ok(Weir { pipeline, flow, receivers, told, notifiers, servers, readiness })
+        Ok(Weir { pipeline, flow, keeper, receivers, told, notifiers, servers, readiness })
     }
 
     /// Addresses that are served and listened on.
@@ -148,12 +148,13 @@ impl Weir {
     }
 
     /// Ends: what has arrived is delivered within `shutdown_after`. Returns the books, and whether all was delivered.
-    pub fn stop(self) -> io::Result<(Books, bool)> {
+    pub fn stop(mut self) -> io::Result<(Books, bool)> {
         let deadline = Instant::now() + self.pipeline.shutdown_after;
         self.readiness.set(Phase::Draining);
         self.receivers.drain();
         self.receivers.join();
         let in_time = self.flow.finish(deadline.saturating_duration_since(Instant::now()));
+        self.keeper.keep(&self.flow);
         // What could not be told by then is kept for the next start.
         self.notifiers.stop(deadline.min(Instant::now() + NOTIFIERS_STOP));
         Ok((Books::of(&self.flow), in_time))
@@ -177,6 +178,7 @@ pub fn run(loaded: Loaded, ready_file: Option<&Path>) -> io::Result<bool> {
                 }
             }
             Err(RecvTimeoutError::Timeout) => {
+                weir.keeper.keep_now_and_then(&weir.flow);
                 if let Some(changed) = watch.as_mut().and_then(reload::Watch::changed) {
                     weir.reload(changed);
                 }

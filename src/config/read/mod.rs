@@ -24,7 +24,7 @@ use super::schema::{
 use super::value::{Secret, Text};
 use super::{
     DeviceId, DeviceRule, Drain, Framing, LedgerSettings, Limits, Listener, ListenerKind, Log, LogFormat,
-    LogLevel, OnNoMatch, Parse, Pipeline, Problem, Problems, State, Tls, TlsMode, defaults,
+    LogLevel, OnNoMatch, Parse, Pipeline, Problem, Problems, Source, State, Tls, TlsMode, defaults,
 };
 use crate::plan::device::{DeviceRuleError, DeviceRules};
 
@@ -92,7 +92,12 @@ pub fn read_pipeline(name: &str, text: &str, around: &Surroundings<'_>) -> Resul
         }
     };
     match pipeline {
-        Some(pipeline) if reader.is_clean() => Ok(pipeline),
+        Some(mut pipeline) if reader.is_clean() => {
+            if pipeline.sinks.iter().any(|sink| !sink.filter.takes_all()) {
+                pipeline.source = reader.source(name, text);
+            }
+            Ok(pipeline)
+        }
         _ => Err(reader.problems(name, text)),
     }
 }
@@ -138,6 +143,7 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
             .collect(),
         sinks,
         notifiers,
+        source: Source::default(),
     })
 }
 
@@ -269,11 +275,7 @@ fn users(r: &mut Reader<'_>, f: &Fields<'_>) -> BTreeMap<String, Secret> {
 
 fn device_id(r: &mut Reader<'_>, node: &Node) -> Option<DeviceId> {
     let f = r.fields(node, DEVICE_ID)?;
-    let on_no_match = match r.choice(&f, "on_no_match") {
-        "drop" => OnNoMatch::Drop,
-        "quarantine" => OnNoMatch::Quarantine,
-        _ => OnNoMatch::Accept,
-    };
+    let on_no_match = f.node("on_no_match").map(|_| OnNoMatch::named(r.choice(&f, "on_no_match")));
     let mut rules = r.list(&f, "rules", |r, node, _| device_rule(r, node));
     let built_in = DeviceRule::heroku();
     if !rules.iter().any(|rule| rule.active && rule.pattern == built_in.pattern) {

@@ -104,7 +104,6 @@ pub(crate) const PIPELINE: &Section = &Section {
             "[heroku, my-pack.yaml]",
             Default("[heroku]"),
         ),
-        key("ledger", "How windows of alerts are kept.", Shape::Section(LEDGER), "{lateness: 60s}", Optional),
         key(
             "state",
             "What outlives a restart.",
@@ -112,6 +111,7 @@ pub(crate) const PIPELINE: &Section = &Section {
             "{dir: weir-state, every: 10s}",
             Optional,
         ),
+        key("ledger", "How windows of alerts are kept.", Shape::Section(LEDGER), "{lateness: 60s}", Optional),
         key(
             "listeners",
             "Ports that take log drains; at least one is enabled.",
@@ -349,14 +349,14 @@ pub(crate) const DEVICE_ID: &Section = &Section {
     keys: &[&[
         key(
             "on_no_match",
-            "What happens to a frame whose sender no rule finds.",
+            "What happens to a frame whose sender no rule finds; absent: what the first pack with a word on it says, else accept.",
             Shape::Choice(&["accept", "drop", "quarantine"]),
             "accept",
-            Default("accept"),
+            Optional,
         ),
         key(
             "rules",
-            "Tried in order, before the built-in rule for Heroku; the first value wins.",
+            "Tried in order, before those of the packs and the built-in one for Heroku; the first value wins.",
             list(&Shape::Section(DEVICE_RULE), 64),
             r"[{pattern: '(?P<Computer>d\.\S+)', token: Computer}]",
             Default("[]"),
@@ -450,9 +450,38 @@ const EVERY_SINK: &[Key] = &[
         "block",
         Default("block"),
     ),
+    key(
+        "where",
+        "Which events it takes, as packs write conditions; the rest counts as filtered. Absent: all.",
+        Shape::Detect,
+        "{s: {categories: heroku.category.requests}}",
+        Optional,
+    ),
+    key(
+        "sample",
+        "Of events that match, one in so many is taken, by its id; the first entry that matches decides.",
+        list(&Shape::Section(SAMPLE), 64),
+        "[{detect: {s: {path|startswith: /health}}, keep: 1/100}]",
+        Default("[]"),
+    ),
 ];
 
-const SINK_LATER: &[&str] = &["where", "sample"];
+pub(crate) const SAMPLE: &Section = &Section {
+    name: "an entry of `sample`",
+    later: &[],
+    keys: &[&[
+        key("detect", "Which events.", Shape::Detect, "{s: {severity: debug}}", Required),
+        key(
+            "keep",
+            "How many are taken: one in so many, `1/1` to `1/1000000000`.",
+            Shape::Text,
+            "1/100",
+            Required,
+        ),
+    ]],
+};
+
+const SINK_LATER: &[&str] = &[];
 
 /// Used where `kind` itself is missing or wrong.
 pub(crate) const SINK: &Section = &Section { name: "a sink", later: SINK_LATER, keys: &[EVERY_SINK] };

@@ -12,11 +12,11 @@ mod keys;
 mod notifier;
 
 pub use event::event;
-pub(crate) use json::document;
 pub use json::pipeline;
+pub(crate) use json::{detect, document};
 pub(crate) use keys::{
     DEVICE_ID, DEVICE_RULE, DRAIN, KAFKA_TLS, KINDS, LEDGER, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE,
-    ROTATE, SASL, SINK, STATE,
+    ROTATE, SAMPLE, SASL, SINK, STATE,
 };
 pub(crate) use notifier::{NOTIFIER, NOTIFIER_KINDS};
 

@@ -36,6 +36,8 @@ pub struct Spec {
     pub categories: Vec<(Box<str>, Cond)>,
     /// Conditions that somebody behind the shard wants to know of.
     pub watches: Vec<Cond>,
+    /// Conditions by which filters and masks choose.
+    pub selects: Vec<Cond>,
     /// Parts of events that are read besides.
     pub read: Vec<Subject>,
     /// Whether values of fields are kept that no rule asks about, for whoever explains an event.
@@ -151,6 +153,9 @@ pub fn build(spec: &Spec) -> Result<Program, BuildError> {
     }
     for (index, cond) in spec.watches.iter().enumerate() {
         builder.rule(cond, Phase::Last, Purpose::Watch(index as u32))?;
+    }
+    for (index, cond) in spec.selects.iter().enumerate() {
+        builder.rule(cond, Phase::Last, Purpose::Select(index as u32))?;
     }
     for subject in &spec.read {
         builder.slot(subject);

@@ -39,6 +39,8 @@ pub(super) enum Purpose {
     Category(u32),
     /// What somebody behind the shard wants to know: an alert, a report, a sink.
     Watch(u32),
+    /// By what somebody in front of the sinks chooses: a filter, a mask.
+    Select(u32),
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -309,6 +309,7 @@ impl Run<'_, '_> {
                 Purpose::Object(object, index) => self.scratch.objects.push((object, index)),
                 Purpose::Category(index) => self.scratch.matched.categories.push(index),
                 Purpose::Watch(index) => self.scratch.matched.watches.push(index),
+                Purpose::Select(index) => self.scratch.matched.selects.push(index),
             }
         }
         self.scratch.truth.candidates[phase as usize] = candidates;
@@ -402,6 +403,7 @@ impl Run<'_, '_> {
         let matched = &mut self.scratch.matched;
         matched.categories.sort_unstable();
         matched.watches.sort_unstable();
+        matched.selects.sort_unstable();
         for (place, category) in matched.categories.iter().enumerate() {
             let out = &mut matched.categories_json;
             out.extend_from_slice(if place == 0 { b"[\"" } else { b"\",\"" });

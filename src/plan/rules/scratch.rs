@@ -60,6 +60,8 @@ pub struct Matched {
     pub categories: Vec<u32>,
     /// Indices into `Spec::watches`, sorted.
     pub watches: Vec<u32>,
+    /// Indices into `Spec::selects`, sorted.
+    pub selects: Vec<u32>,
     /// Indices into `Program::objects` and the rule in each, in document order.
     pub objects: Vec<(u32, u32)>,
     /// The categories' ids as a JSON array; empty if there is none.
@@ -68,6 +70,13 @@ pub struct Matched {
     pub unconverted: u32,
     /// Fields that two objects wrote.
     pub conflicts: u32,
+}
+
+impl Matched {
+    /// Whether the condition at `index` of `Spec::selects` holds.
+    pub fn selects(&self, index: u32) -> bool {
+        self.selects.binary_search(&index).is_ok()
+    }
 }
 
 /// Which bits are true, and which rules they make possible.
@@ -129,6 +138,7 @@ impl RulesScratch {
         let matched = &mut self.matched;
         matched.categories.clear();
         matched.watches.clear();
+        matched.selects.clear();
         matched.objects.clear();
         matched.categories_json.clear();
         (matched.unconverted, matched.conflicts) = (0, 0);
