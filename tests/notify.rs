@@ -51,7 +51,7 @@ fn folder() -> TempDir {
 /// A line of now with `text`, of `drain`.
 fn line(drain: &str, text: &str) -> String {
     let now = jiff::Timestamp::now();
-    octet(&format!("<190>1 {now:.6} host {drain} app web.1 - - {text}\n"))
+    octet(&format!("<190>1 {now:.6} {drain} app web.1 - - {text}\n"))
 }
 
 /// The token of one of ten drains.
@@ -234,7 +234,6 @@ fn an_alertmanager_receives_groups_and_resolves() {
     assert!(labels["drain"].as_str().unwrap().starts_with("d."));
     assert_eq!(alert["annotations"]["runbook"], "Look at it.");
     let known = |address| json(&get(address, "/api/v2/alerts?active=true").1).as_array().unwrap().len();
-    assert!(known(second) <= 2);
 
     let resolved = wait_for("the group to be resolved", || {
         let (_, _, body) = told.recv_timeout(PATIENCE).unwrap();
