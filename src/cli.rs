@@ -40,6 +40,7 @@ pub enum Command {
     Explain(Explain),
     Coverage(Coverage),
     Pack(Packs),
+    Notify(Notify),
     /// Print the built-in pipeline, commented: a file to start from
     #[command(after_help = "Example:
   weir config > weir.yaml")]
@@ -176,6 +177,36 @@ pub enum Received {
     Event,
     Now,
     At(Timestamp),
+}
+
+/// See whether notifiers get through
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  weir notify test --pipeline weir.yaml
+  weir notify test oncall --pipeline weir.yaml")]
+pub struct Notify {
+    #[command(subcommand)]
+    pub what: NotifyWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum NotifyWhat {
+    Test(NotifyTest),
+}
+
+/// Send an alert that says it is a test, and tell what came of it
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  weir notify test --pipeline weir.yaml
+  weir notify test oncall --pipeline weir.yaml
+
+Exit code 1 if one does not get through. Nothing is kept and nothing is tried again.")]
+pub struct NotifyTest {
+    /// Notifier by its name; without it all of them
+    pub name: Option<String>,
+    /// Pipeline file that has the notifiers
+    #[arg(long, value_name = "FILE")]
+    pub pipeline: PathBuf,
 }
 
 /// Print every problem of a pipeline file or a pack, or that there is none
@@ -525,6 +556,12 @@ mod tests {
         };
         let PackCommand::Enable { ids, shadow: true, site } = packs.command else { panic!("enable") };
         assert_eq!((ids.len(), site.state), (2, Some("s".into())));
+        let Ok(Command::Notify(Notify { what: NotifyWhat::Test(test) })) =
+            parse("weir notify test oncall --pipeline w.yaml")
+        else {
+            panic!("notify")
+        };
+        assert_eq!((test.name.as_deref(), test.pipeline), (Some("oncall"), "w.yaml".into()));
         let Ok(Command::DrainSetup(setup)) = parse("weir drain-setup my-app --host ::1") else {
             panic!("setup")
         };
@@ -554,6 +591,8 @@ mod tests {
             "weir pack import",
             "weir pack list --admin somewhere",
             "weir pack list --admin 127.0.0.1:1 --state s",
+            "weir notify",
+            "weir notify test",
             "weir drain-setup",
             "weir drain-setup x;rm",
             "weir drain-setup my-app --host a/b",

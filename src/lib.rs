@@ -35,6 +35,7 @@ pub mod deliver;
 pub mod compile;
 pub mod flow;
 pub mod telemetry;
+pub mod notify;
 pub mod receive;
 
 // Who decides.

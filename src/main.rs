@@ -83,6 +83,7 @@ fn execute(command: Command) -> Result<(), Failure> {
             eprint!("{besides}");
             Ok(())
         }
+        Command::Notify(cli::Notify { what: cli::NotifyWhat::Test(args) }) => notify_test(&args),
         Command::Config => print(config::DEFAULT_TEXT),
         Command::Schema(args) => match args.of {
             cli::SchemaOf::Pack if args.markdown => print(&pack::reference::page()),
@@ -137,6 +138,21 @@ fn load_pack(path: &Path, set: &[(String, String)], others: &[Pack]) -> Result<P
         eprintln!("hint: an exception in one of them; both match `{}`", conflict.witness);
     }
     if conflicts.is_empty() { Ok(pack) } else { Err(Failure::Said) }
+}
+
+fn notify_test(args: &cli::NotifyTest) -> Result<(), Failure> {
+    let pipeline = load(Some(&args.pipeline))?;
+    weir::telemetry::log::start(pipeline.log);
+    let names: Vec<&str> = pipeline.notifiers.iter().map(|notifier| notifier.name.as_str()).collect();
+    if names.is_empty() {
+        return Err(Failure::Error(format!("`{}` has no notifiers", args.pipeline.display())));
+    }
+    if let Some(name) = args.name.as_deref().filter(|name| !names.contains(name)) {
+        return Err(Failure::Error(format!("no notifier `{name}`; there are {}", names.join(", "))));
+    }
+    let (text, well) = weir::notify::trial::run(&pipeline.notifiers, args.name.as_deref())?;
+    print(&text)?;
+    said(well)
 }
 
 /// The packs that any other may name.

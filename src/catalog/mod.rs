@@ -110,7 +110,8 @@ impl Catalog {
             None => overlay_text(pipeline)?,
         };
         let others = entries.iter().map(|entry| entry.id.as_str()).collect::<Vec<_>>();
-        let around = overlay::Around { packs: &packs, known: &others, notifiers: &[] };
+        let notifiers: Vec<&str> = pipeline.notifiers.iter().map(|notifier| &*notifier.name).collect();
+        let around = overlay::Around { packs: &packs, known: &others, notifiers: &notifiers };
         let overlay = overlay::read(pipeline.overlay.as_str(), &text, around)?;
         if overlay.has_params() {
             packs = pack::read_all(&chosen, &known, &|pack| overlay.params(&pack.id))?;

@@ -28,6 +28,7 @@ pub(super) struct Places {
     /// Whether any listener is enabled, or cannot be told to be.
     pub enabled: bool,
     pub sink_names: Vec<Place<String>>,
+    pub notifier_names: Vec<Place<String>>,
     /// Root and path of each file sink.
     pub files: Vec<Place<(Text, Template)>>,
 }
@@ -45,6 +46,7 @@ pub(super) fn all(r: &mut Reader<'_>, pipeline: &Fields<'_>, places: &Places) {
     }
     repeated(r, "listener", &places.listener_names);
     repeated(r, "sink", &places.sink_names);
+    repeated(r, "notifier", &places.notifier_names);
     ports(r, places);
     for place in &places.services {
         if place.value.0 == "admin" && !place.value.1.ip().is_loopback() {

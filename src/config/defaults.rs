@@ -58,6 +58,7 @@ impl Default for Pipeline {
                     compress: Compress::None,
                 }),
             }],
+            notifiers: Vec::new(),
             source: Source::default(),
         }
     }

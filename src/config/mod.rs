@@ -15,6 +15,7 @@ mod check;
 mod defaults;
 mod device;
 pub(crate) mod node;
+mod notifier;
 mod problems;
 mod proxies;
 pub(crate) mod read;
@@ -23,19 +24,25 @@ pub mod schema;
 mod sink;
 mod template;
 mod units;
+mod url;
 mod value;
 mod written;
 
 pub use device::{DeviceId, DeviceRule};
+pub use notifier::{
+    Alertmanager, Allowed, KafkaTopic, LinesFile, Mail, Notifier, NotifierKind, SignIn, Slack, Webhook,
+};
 pub use problems::{Problem, Problems, Snippet};
 pub use read::{Surroundings, load, read_pipeline};
 pub use reload::{Difference, NeedsRestart, difference};
+pub use sink::Cluster;
 pub use sink::{
     Compress, FileSink, KafkaHeader, KafkaKey, KafkaSink, KafkaTls, Rotate, Sasl, Sink, SinkKind, WhenFull,
 };
 pub use template::{Part, Template, Variable};
 pub(crate) use units::show_duration;
 pub use units::{duration, size, zone};
+pub use url::{Scheme, Url};
 pub use value::{Secret, Text};
 pub use written::{Filter, Sample, Source, Written};
 
@@ -91,6 +98,8 @@ pub struct Pipeline {
     pub drains: BTreeMap<String, Drain>,
     /// In the order of the file; names are unique.
     pub sinks: Vec<Sink>,
+    /// Whom alerts are told to, in the order of the file; names are unique.
+    pub notifiers: Vec<Notifier>,
     /// For messages about what is read only when the packs are known.
     pub source: Source,
 }
@@ -254,6 +263,9 @@ impl Pipeline {
         }
         for sink in &self.sinks {
             out.push_str(&format!("  sink {}: {}\n", sink.name, sink.kind.as_str()));
+        }
+        for notifier in &self.notifiers {
+            out.push_str(&format!("  notifier {}: {}\n", notifier.name, notifier.kind.as_str()));
         }
         if self.listeners.is_empty() {
             out.push_str("  no listeners: for `weir replay` only\n");

@@ -114,7 +114,8 @@ pub(crate) fn parse(text: &str) -> Tree {
 /// Returns whether a key by this name may hold a secret, misspelt ones included.
 pub(crate) fn may_be_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    let near = super::schema::nearest(&key, ["users", "user", "password", "options", "secret"]).is_some();
+    let near =
+        super::schema::nearest(&key, ["users", "user", "password", "options", "secret", "url"]).is_some();
     near || ["pass", "secret", "pwd", "credential"].iter().any(|part| key.contains(part))
 }
 

@@ -66,6 +66,7 @@ pub fn difference(old: &Pipeline, new: &Pipeline) -> Result<Difference, NeedsRes
         ("packs", old.packs != new.packs),
         ("redact", old.redact != new.redact),
         ("overlay", old.overlay != new.overlay),
+        ("notifiers", old.notifiers != new.notifiers),
         ("ledger", old.ledger != new.ledger),
     ]);
     Ok(Difference {

@@ -70,19 +70,25 @@ pub enum Compress {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct KafkaSink {
-    /// `HOST:PORT` each; at least one.
-    pub brokers: Vec<Text>,
+    pub cluster: Cluster,
     pub topic: Template,
     pub key: KafkaKey,
     pub headers: Vec<KafkaHeader>,
     /// Events packed into one message, all of one drain.
     pub events_per_message: usize,
+    /// File that takes the records which the broker refuses for good; relative to the working directory.
+    pub dead_letters: Text,
+}
+
+/// How a Kafka cluster is found and signed in to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cluster {
+    /// `HOST:PORT` each; at least one.
+    pub brokers: Vec<Text>,
     /// Any option of librdkafka, as text; may hold passwords, so none is ever printed.
     pub options: BTreeMap<String, Secret>,
     pub sasl: Option<Sasl>,
     pub tls: Option<KafkaTls>,
-    /// File that takes the records which the broker refuses for good; relative to the working directory.
-    pub dead_letters: Text,
 }
 
 /// What a message's key is made of.

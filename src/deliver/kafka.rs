@@ -10,6 +10,7 @@ mod client;
 mod flights;
 mod largest;
 mod packs;
+pub mod topic;
 
 use std::io;
 use std::sync::Arc;
@@ -107,13 +108,13 @@ impl Kafka {
         kinds: &[&str],
         readings: Readings,
     ) -> Result<Kafka, String> {
-        let config = client::client_config(kafka);
+        let config = client::client_config(&kafka.cluster);
         let bytes = |option: &str| config.get(option).and_then(|size| size.parse().ok());
         let (fixed, message_bytes) = (bytes("batch.size"), bytes("message.max.bytes"));
         let mut sink = Kafka {
             name: name.to_string(),
             config,
-            secrets: Secrets::of(kafka),
+            secrets: Secrets::of(&kafka.cluster),
             readings,
             producer: None,
             naming: Naming::new(&kafka.topic, kinds),

@@ -24,6 +24,7 @@ use crate::config::Pipeline;
 use crate::flow::{Flow, Settings};
 use crate::ledger::record::Record;
 use crate::limits;
+use crate::notify::Notifiers;
 use crate::receive::Receivers;
 use crate::telemetry::books::Books;
 use crate::telemetry::serve::{Asks, Figures, Phase, Readiness, Servers};
@@ -45,6 +46,7 @@ pub struct Weir {
     keeper: state::Keeper,
     receivers: Receivers,
     told: Arc<Mutex<Told>>,
+    notifiers: Arc<Notifiers>,
     servers: Servers,
     readiness: Arc<Readiness>,
 }
@@ -62,11 +64,13 @@ pub struct Ready {
 struct Served {
     flow: Arc<Flow>,
     told: Arc<Mutex<Told>>,
+    notifiers: Arc<Notifiers>,
 }
 
 impl Figures for Served {
     fn metrics(&self) -> String {
-        let families = self.told.lock().unwrap_or_else(PoisonError::into_inner).families();
+        let mut families = self.told.lock().unwrap_or_else(PoisonError::into_inner).families();
+        families.extend(self.notifiers.families());
         metrics::page(&self.flow, families)
     }
 
@@ -74,6 +78,9 @@ impl Figures for Served {
         Books::of(&self.flow).to_line()
     }
 }
+
+/// How long notifiers try to tell what is left.
+const NOTIFIERS_STOP: Duration = Duration::from_secs(5);
 
 /// What the main thread is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +102,8 @@ impl Weir {
         warn(&catalog);
         compile::know(&mut plan, &pipeline, &catalog.packs, None).map_err(io::Error::other)?;
         let plan = Arc::new(plan);
+        let notifiers = Arc::new(Notifiers::start(&pipeline.notifiers, pipeline.state.dir.as_path())?);
+        let tell = notifiers.clone();
         let settings = Settings {
             slots: pipeline.slots,
             parcel_bytes: pipeline.parcel_bytes,
@@ -102,7 +111,10 @@ impl Weir {
             vectors: compile::vectors(&pipeline),
             batch_bytes: compile::batch_bytes(&pipeline),
             quarantine: quarantine::writer(&pipeline),
-            tell: Box::new(|records| records.iter().for_each(log_record)),
+            tell: Box::new(move |records| {
+                tell.tell(&records);
+                records.iter().for_each(log_record);
+            }),
             clock: true,
         };
         let flow = Flow::start(settings, plan.clone())?;
@@ -114,14 +126,16 @@ impl Weir {
         let intake = flow.intake();
         let (flow, told) = (Arc::new(flow), Arc::new(Mutex::new(told)));
         let readiness = Arc::new(Readiness::default());
-        let figures = Arc::new(Served { flow: flow.clone(), told: told.clone() });
+        let figures =
+            Arc::new(Served { flow: flow.clone(), told: told.clone(), notifiers: notifiers.clone() });
         let servers = Servers::start(pipeline.observe, pipeline.admin, figures, readiness.clone(), asks)?;
         let listeners = compile::ids(&pipeline, &plan);
         let batch_bytes = compile::batch_bytes(&pipeline);
         let receivers = Receivers::start(&listeners, threads, &pipeline.trusted_proxies, intake, batch_bytes)
             .map_err(io::Error::other)?;
         readiness.set(Phase::Ready);
-        Ok(Weir { pipeline, catalog: Arc::new(catalog), flow, keeper, receivers, told, servers, readiness })
+        let catalog = Arc::new(catalog);
+        Ok(Weir { pipeline, catalog, flow, keeper, receivers, told, notifiers, servers, readiness })
     }
 
     /// Addresses that are served and listened on.
@@ -149,6 +163,8 @@ impl Weir {
         self.receivers.join();
         let in_time = self.flow.finish(deadline.saturating_duration_since(Instant::now()));
         self.keeper.keep(&self.flow);
+        // What could not be told by then is kept for the next start.
+        self.notifiers.stop(deadline.min(Instant::now() + NOTIFIERS_STOP));
         Ok((Books::of(&self.flow), in_time))
     }
 }

@@ -140,6 +140,9 @@ impl Weir {
         }
         let closed = [difference.sinks_changed, difference.sinks_removed].concat();
         self.swap(plan, specs, &closed)?;
+        if let Err(error) = self.notifiers.change(&next.notifiers) {
+            tracing::error!("{error}");
+        }
         super::warn(&catalog);
         (self.pipeline, self.catalog) = (next, Arc::new(catalog));
         for (name, address) in self.ready().listeners {

@@ -14,17 +14,17 @@ use crate::feed::{SinkBooks, reason};
 use crate::flow::{Flow, View};
 
 /// A metric family: name, help, type.
-struct Family {
+pub(crate) struct Family {
     name: &'static str,
     help: &'static str,
     kind: MetricType,
 }
 
-const fn counter(name: &'static str, help: &'static str) -> Family {
+pub(crate) const fn counter(name: &'static str, help: &'static str) -> Family {
     Family { name, help, kind: MetricType::COUNTER }
 }
 
-const fn gauge(name: &'static str, help: &'static str) -> Family {
+pub(crate) const fn gauge(name: &'static str, help: &'static str) -> Family {
     Family { name, help, kind: MetricType::GAUGE }
 }
 
@@ -59,6 +59,26 @@ const SLOTS: Family = gauge("weir_slots", "Batches that may be in flight.");
 const SLOTS_FREE: Family = gauge("weir_slots_free", "Of them, those that are not.");
 const BUILD: Family = gauge("weir_build_info", "Always 1.");
 
+/// What a sample is of, and its value.
+pub(crate) type Sample = (Vec<(&'static str, String)>, u64);
+
+impl Family {
+    /// The family with its samples; nothing without any.
+    pub(crate) fn of(&self, samples: impl IntoIterator<Item = Sample>) -> Option<MetricFamily> {
+        let metrics: Vec<Metric> =
+            samples.into_iter().map(|(labels, value)| sample(self.kind, labels, value as f64)).collect();
+        if metrics.is_empty() {
+            return None;
+        }
+        let mut out = MetricFamily::default();
+        out.set_name(self.name.into());
+        out.set_help(self.help.into());
+        out.set_field_type(self.kind);
+        out.set_metric(metrics);
+        Some(out)
+    }
+}
+
 /// Families under construction.
 #[derive(Default)]
 struct Page {
@@ -66,22 +86,8 @@ struct Page {
 }
 
 impl Page {
-    fn family(
-        &mut self,
-        family: &Family,
-        samples: impl IntoIterator<Item = (Vec<(&'static str, String)>, u64)>,
-    ) {
-        let metrics: Vec<Metric> =
-            samples.into_iter().map(|(labels, value)| sample(family.kind, labels, value as f64)).collect();
-        if metrics.is_empty() {
-            return;
-        }
-        let mut out = MetricFamily::default();
-        out.set_name(family.name.into());
-        out.set_help(family.help.into());
-        out.set_field_type(family.kind);
-        out.set_metric(metrics);
-        self.families.push(out);
+    fn family(&mut self, family: &Family, samples: impl IntoIterator<Item = Sample>) {
+        self.families.extend(family.of(samples));
     }
 }
 

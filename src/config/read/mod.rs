@@ -3,6 +3,7 @@
 //! It never stops at a problem. What spans several keys or sections is left to `check`, which is called with the
 //! places of what was read.
 
+mod notifier;
 mod reader;
 mod sink;
 mod variables;
@@ -115,6 +116,7 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
         f.node("listeners").is_some_and(|node| !node.is_null() && !matches!(node.value, Value::List(_)));
     let listeners = r.list(&f, "listeners", |r, node, _| listener(r, node, &mut places));
     let sinks = r.list(&f, "sinks", |r, node, _| sink::sink(r, node, &mut places));
+    let notifiers = r.list(&f, "notifiers", |r, node, _| notifier::notifier(r, node, &mut places));
     check::all(r, &f, &places);
     Some(Pipeline {
         threads,
@@ -144,6 +146,7 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
             .map(|(k, v)| (k.value, v))
             .collect(),
         sinks,
+        notifiers,
         source: Source::default(),
     })
 }

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use super::{Surroundings, variables};
 use crate::config::node::{self, At, Node, Tree, Value};
 use crate::config::problems::Snippet;
-use crate::config::schema::{Key, Presence, Section, Shape, nearest};
+use crate::config::schema::{KINDS, Key, NOTIFIER_KINDS, Presence, Section, Shape, nearest};
 use crate::config::value::{Secret, Text};
 use crate::config::written::{Source, Written};
 use crate::config::{Problem, Problems, proxies, units};
@@ -254,12 +254,17 @@ impl<'a> Reader<'a> {
             return;
         }
         let known = || section.all().map(|key| key.name);
-        let elsewhere = || {
-            let kinds = crate::config::schema::KINDS.iter();
-            kinds.filter(|_| section.key("when_full").is_some()).find(|(_, keys)| keys.key(text).is_some())
+        // A key of another kind of the same thing.
+        let sinks = section.key("when_full").is_some();
+        let notifiers = NOTIFIER_KINDS.iter().any(|(_, keys)| keys.name == section.name);
+        let (what, kinds) = match (sinks, notifiers) {
+            (true, _) => ("sinks", KINDS),
+            (_, true) => ("notifiers", NOTIFIER_KINDS),
+            _ => ("", &[][..]),
         };
+        let elsewhere = || kinds.iter().find(|(_, keys)| keys.key(text).is_some());
         let hint = if let Some((kind, _)) = elsewhere() {
-            format!("it belongs to sinks of kind `{kind}`")
+            format!("it belongs to {what} of kind `{kind}`")
         } else if let Some(near) = nearest(text, known().chain(section.later.iter().copied())) {
             format!("did you mean `{near}`?")
         } else {

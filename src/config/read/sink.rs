@@ -6,7 +6,8 @@ use crate::config::defaults;
 use crate::config::node::{Node, Value};
 use crate::config::schema::{KAFKA_TLS, KINDS, ROTATE, SAMPLE, SASL, SINK, Section, Shape};
 use crate::config::sink::{
-    Compress, FileSink, KafkaHeader, KafkaKey, KafkaSink, KafkaTls, Rotate, Sasl, Sink, SinkKind, WhenFull,
+    Cluster, Compress, FileSink, KafkaHeader, KafkaKey, KafkaSink, KafkaTls, Rotate, Sasl, Sink, SinkKind,
+    WhenFull,
 };
 use crate::config::template::Template;
 use crate::config::value::{Secret, Text};
@@ -60,8 +61,8 @@ fn filter(r: &mut Reader<'_>, f: &Fields<'_>) -> Filter {
     Filter { detect: f.node("where").and_then(|node| r.condition(node)), sample }
 }
 
-/// Returns the kind as written, if a sink has one without variables in it.
-fn kind_of(node: &Node) -> Option<&str> {
+/// Returns the kind as written, if an entry has one without variables in it.
+pub(super) fn kind_of(node: &Node) -> Option<&str> {
     let Value::Map(entries) = &node.value else { return None };
     let (_, kind) = entries.iter().find(|(key, _)| key.text == "kind")?;
     match &kind.value {
@@ -99,6 +100,26 @@ fn rotate(r: &mut Reader<'_>, node: &Node) -> Option<Rotate> {
 }
 
 fn kafka(r: &mut Reader<'_>, f: &Fields<'_>, name: &str) -> KafkaSink {
+    KafkaSink {
+        cluster: cluster(r, f),
+        topic: r.template(f, "topic", Template::topic),
+        key: match r.choice(f, "key") {
+            "computer" => KafkaKey::Computer,
+            "listener" => KafkaKey::Listener,
+            "kind" => KafkaKey::Kind,
+            "none" => KafkaKey::None,
+            _ => KafkaKey::Drain,
+        },
+        headers: headers(r, f),
+        events_per_message: r.count(f, "events_per_message"),
+        dead_letters: r
+            .text(f, "dead_letters")
+            .unwrap_or_else(|| Text::plain(format!("weir-out/dead-letters/{name}.ndjson"))),
+    }
+}
+
+/// Reads the keys of a cluster.
+pub(super) fn cluster(r: &mut Reader<'_>, f: &Fields<'_>) -> Cluster {
     let brokers = r.list(f, "brokers", |r, node, key| {
         let text = r.scalar(node, key)?;
         let port =
@@ -115,24 +136,11 @@ fn kafka(r: &mut Reader<'_>, f: &Fields<'_>, name: &str) -> KafkaSink {
     if brokers.is_empty() && f.node("brokers").is_some_and(is_empty) {
         r.note(f.value_at("brokers"), "`brokers` is empty", "example: `brokers: [\"127.0.0.1:9092\"]`");
     }
-    KafkaSink {
+    Cluster {
         brokers,
-        topic: r.template(f, "topic", Template::topic),
-        key: match r.choice(f, "key") {
-            "computer" => KafkaKey::Computer,
-            "listener" => KafkaKey::Listener,
-            "kind" => KafkaKey::Kind,
-            "none" => KafkaKey::None,
-            _ => KafkaKey::Drain,
-        },
-        headers: headers(r, f),
-        events_per_message: r.count(f, "events_per_message"),
         options: options(r, f),
         sasl: f.node("sasl").and_then(|node| sasl(r, node)),
         tls: f.node("tls").and_then(|node| kafka_tls(r, node)),
-        dead_letters: r
-            .text(f, "dead_letters")
-            .unwrap_or_else(|| Text::plain(format!("weir-out/dead-letters/{name}.ndjson"))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Bad pipelines and what is said of them, word for word.
 
 use super::*;
+use crate::config::NotifierKind;
 use crate::config::schema::{Key, Section, Shape};
 
 const PASSWORD: &str = "hunter2";
@@ -48,6 +49,16 @@ fn producing(extra: &str) -> String {
 /// A pipeline with a file sink that has `extra` in line 7.
 fn writing(extra: &str) -> String {
     with(&format!("sinks:\n  - name: f\n    kind: file\n    root: out\n    {extra}"))
+}
+
+/// A pipeline with a mail notifier that has `extra` in line 8.
+fn mailing(extra: &str) -> String {
+    telling("smtp", &format!("url: smtp://h:25\n    to: [a@b]\n    {extra}"))
+}
+
+/// A pipeline with a notifier of that kind.
+fn telling(kind: &str, extra: &str) -> String {
+    with(&format!("notifiers:\n  - name: n\n    kind: {kind}\n    {extra}"))
 }
 
 #[test]
@@ -199,6 +210,29 @@ fn each_mistake_has_its_sentence() {
             with("sinks:\n- {name: a, kind: file, root: o, path: x}\n- {name: b, kind: file, root: o, path: x}"),
             "5:40: two sinks write the same file / the other is in line 4; give one another `path`",
         ),
+        (telling("pager", "url: x"), "5:11: `pager` is no value of `kind` / one of `alertmanager`, `webhook`, `smtp`, `slack`, `kafka`, `file`"),
+        (telling("\"${KIND}\"", "url: x"), "5:11: `kind` of a notifier takes no variable / the kind decides which keys are known, so it is written out"),
+        (telling("webhook", "url: https://h\n    resend: 5s"), "7:5: unknown key `resend` in a webhook notifier / it belongs to notifiers of kind `alertmanager`"),
+        (telling("webhook", "url: h:80"), "6:10: `url`: its scheme is not known / example: `https://example.com/hook`"),
+        (telling("webhook", "url: smtp://h"), "6:10: `url`: it is no address of an HTTP server / example: `https://example.com/hook`"),
+        (telling("slack", "url: https://u:hunter2@h"), "6:10: `url`: it holds a user name / a user and a password do not stand in a URL; a mail server has `username` and `password`"),
+        (telling("webhook", "url: http://127.0.0.1:1/x"), "6:10: `url` leads to an address that is not public / `allow_private: [\"127.0.0.1\"]` allows it"),
+        (telling("webhook", "url: http://localhost\n    allow_private: [10.0.0.0/8]"), "6:10: `url` leads to an address that is not public / `allow_private: [\"127.0.0.1\"]` allows it"),
+        (telling("webhook", "url: https://h\n    allow_private: [a/b]"), "7:21: `a/b` is no host, address or network / example: `allow_private: [\"127.0.0.1\", 10.0.0.0/8, alerts.internal]`"),
+        (telling("webhook", "url: https://h\n    secret: \"${EMPTY}\""), "7:13: `secret` is empty / is its environment variable empty?"),
+        (telling("alertmanager", "urls: []"), "6:11: `urls` is empty / example: `urls: [\"https://alertmanager.example.com\"]`"),
+        (telling("alertmanager", "urls: [\"http://a\", \"http://a\"]"), "6:24: a URL stands twice in `urls` / leave one out"),
+        (telling("alertmanager", "urls: [\"http://a\"]\n    resend: 10ms"), "7:13: `resend` is out of range: `10ms` / 1s to 1h"),
+        (telling("smtp", "url: smtp://h:25\n    from: a@b\n    to: []"), "8:9: `to` is empty / example: `to: [oncall@example.com]`"),
+        (mailing("from: nobody"), "8:11: `nobody` is no mail address / example: `weir <weir@example.com>`"),
+        (mailing("from: a@b\n    username: u"), "4:5: `username` and `password` come together / give both, or neither"),
+        (mailing("from: a@b\n    username: u\n    password: p"), "9:5: the password would be sent in plain text / `smtp://HOST?tls=required`, or `smtps://HOST`"),
+        (telling("kafka", "brokers: ['b:1']\n    topic: 'a.{kind}'"), "7:12: `a.{kind}` is no topic / letters, digits, `.`, `_` and `-`: `weir.alerts`"),
+        (telling("file", "path: ''"), "6:11: `path` is empty / example: `path: weir-out/alerts.ndjson`"),
+        (
+            with("notifiers: [{name: n, kind: file, path: a}, {name: n, kind: file, path: b}]"),
+            "3:52: two notifiers are called `n` / the first is in line 3",
+        ),
     ];
     let wrong = cases.iter().filter(|(text, expect)| said(text) != [*expect]);
     let wrong: Vec<String> = wrong.map(|(text, expect)| format!("{expect}\n{:#?}", said(text))).collect();
@@ -296,7 +330,7 @@ sinks:
     let drain = &pipeline.drains["d.5a8fd083-0972-4e18-b912-94dc2d099dac"];
     assert_eq!(drain.labels["env"].as_str(), "production");
     let crate::config::SinkKind::Kafka(kafka) = &pipeline.sinks[1].kind else { panic!("kafka") };
-    assert_eq!(kafka.options["linger.ms"].expose(), "20");
+    assert_eq!(kafka.cluster.options["linger.ms"].expose(), "20");
     assert_eq!(kafka.dead_letters.as_str(), "weir-out/dead-letters/kafka.ndjson");
     assert!(pipeline.summary().contains("listener heroku-syslog: tcp 0.0.0.0:6514, plain or TLS\n"));
 }
@@ -349,6 +383,16 @@ fn secrets_are_never_printed() {
         producing("options: {sasl.password: hunter2, bootstrap.servers: x}"),
         producing("option: {sasl.password: hunter2}"),
         producing("secret: hunter2"),
+        telling("slack", "url: \"x${PASSWORD}\""),
+        telling("slack", "url: \"http://127.0.0.1/${PASSWORD}\""),
+        telling("slack", "url: \"http://${PASSWORD}/\"\n    resend: 1"),
+        telling("slack", "url: http://127.0.0.1/hunter2"),
+        telling("slack", "url: hunter2"),
+        telling("slack", "ulr: https://h/hunter2"),
+        telling("alertmanager", "urls: [\"http://u:hunter2@h\"]"),
+        telling("webhook", "url: https://h\n    secret: hunter2\n    allow_private: [\"${PASSWORD}/\"]"),
+        telling("webhook", "url: https://h\n    secrt: hunter2"),
+        mailing("from: \"${PASSWORD}\"\n    username: x\n    password: hunter2"),
         // A line that ends in CR alone once shifted the lines shown against their masks.
         format!("#\r{}", listening("framing: x\n    users: {heroku: hunter2}")),
     ] {
@@ -372,6 +416,13 @@ fn debug_shows_variables_by_name() {
     text += &format!(
         "   sasl: {{mechanism: PLAIN, username: {value}, password: {value}}}, dead_letters: {value}}}\n"
     );
+    text += &format!("state: {{dir: {value}}}\nnotifiers:\n");
+    text += &format!("- {{name: h, kind: webhook, url: \"https://h/${{PASSWORD}}\", secret: {value}}}\n");
+    text += "- {name: s, kind: slack, url: \"https://h/hunter2?x=hunter2\"}\n";
+    text += "- {name: m, kind: smtp, url: \"smtps://${PASSWORD}.x\", from: \"${PASSWORD}@x\", to: [\"${PASSWORD}@x\"],\n";
+    text += "   username: \"${PASSWORD}\", password: hunter2}\n";
+    text += &format!("- {{name: k, kind: kafka, brokers: [\"${{PASSWORD}}:1\"], topic: {value}}}\n");
+    text += &format!("- {{name: f, kind: file, path: {value}}}\n");
     let pipeline = read(&text).unwrap_or_else(|problems| panic!("{problems}"));
     let printed = format!("{pipeline:?}{pipeline:#?}{}", pipeline.summary());
     assert!(!printed.contains(PASSWORD), "{printed}");
@@ -419,12 +470,16 @@ fn every_key_of_the_tables_is_read() {
         let keys = section.all().filter(|key| key.name != "kind");
         keys.for_each(|key| probe(section, key, &sink(kind, "")));
     }
+    for (kind, section) in s::NOTIFIER_KINDS {
+        let one = |inner: &str| with(&format!("notifiers: [{{kind: {kind}, {inner}}}]"));
+        section.all().filter(|key| key.name != "kind").for_each(|key| probe(section, key, &one));
+    }
     let sample = |inner: &str| with(&format!("sinks: [{{kind: blackhole, sample: [{{{inner}}}]}}]"));
     s::SAMPLE.all().for_each(|key| probe(s::SAMPLE, key, &sample));
     s::ROTATE.all().for_each(|key| probe(s::ROTATE, key, &sink("file", "rotate")));
     s::SASL.all().for_each(|key| probe(s::SASL, key, &sink("kafka", "sasl")));
     s::KAFKA_TLS.all().for_each(|key| probe(s::KAFKA_TLS, key, &sink("kafka", "tls")));
-    assert!(count > 70, "{count} keys");
+    assert!(count > 100, "{count} keys");
 }
 
 /// The example that a hint shows for a key is itself good.
@@ -442,6 +497,27 @@ fn examples_are_valid() {
     for key in section.all().filter(kafka) {
         assert_eq!(said(&producing(&format!("{}: {}", key.name, key.example))), [""; 0]);
     }
+}
+
+#[test]
+fn notifiers_are_read() {
+    let text = with(
+        r#"notifiers:
+  - {name: am, kind: alertmanager, urls: ["http://127.0.0.1:9093"], resend: 30s, allow_private: ["127.0.0.1"]}
+  - {name: hook, kind: webhook, url: "https://h/x", secret: "${PASSWORD}"}
+  - {name: mail, kind: smtp, url: "smtp://h:25", from: weir <a@b.c>, to: [d@e.f]}
+  - {name: chat, kind: slack, url: "https://h/${PORT}"}
+  - {name: topic, kind: kafka, brokers: ["b:9092"], topic: alerts}
+  - {name: file, kind: file, path: alerts.ndjson}"#,
+    );
+    let pipeline = read(&text).unwrap_or_else(|problems| panic!("{problems}"));
+    let kinds: Vec<&str> = pipeline.notifiers.iter().map(|notifier| notifier.kind.as_str()).collect();
+    assert_eq!(kinds, ["alertmanager", "webhook", "smtp", "slack", "kafka", "file"]);
+    let NotifierKind::Alertmanager(alertmanager) = &pipeline.notifiers[0].kind else { panic!("the first") };
+    assert_eq!(alertmanager.resend, std::time::Duration::from_secs(30));
+    let NotifierKind::Webhook(hook) = &pipeline.notifiers[1].kind else { panic!("the second") };
+    assert_eq!(hook.secret.as_ref().unwrap().expose(), PASSWORD);
+    assert!(pipeline.summary().contains("  notifier chat: slack\n"));
 }
 
 #[test]

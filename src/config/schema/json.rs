@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{KINDS, Key, PIPELINE, Presence, Section, Shape};
+use super::{KINDS, Key, NOTIFIER_KINDS, PIPELINE, Presence, Section, Shape};
 use crate::config::template::Variable;
 use crate::config::units::{show_duration, show_size};
 
@@ -124,13 +124,17 @@ fn shape(shape: &Shape) -> Value {
         Shape::Of => json!({"anyOf": [{"type": "string"}, {"$ref": "#/$defs/detect"}]}),
         Shape::Either(word, other) => json!({"anyOf": [{"const": word}, self::shape(other)]}),
         Shape::Sink => {
-            json!({"oneOf": KINDS.iter().map(|(kind, keys)| sink(kind, keys)).collect::<Vec<_>>()})
+            json!({"oneOf": KINDS.iter().map(|(kind, keys)| of_kind(kind, keys)).collect::<Vec<_>>()})
+        }
+        Shape::Notifier => {
+            let kinds = NOTIFIER_KINDS.iter().map(|(kind, keys)| of_kind(kind, keys));
+            json!({"oneOf": kinds.collect::<Vec<_>>()})
         }
     }
 }
 
-/// Returns the schema of one kind of sink, whose `kind` is fixed.
-fn sink(kind: &str, keys: &Section) -> Value {
+/// Returns the schema of one kind of sink or notifier, whose `kind` is fixed.
+fn of_kind(kind: &str, keys: &Section) -> Value {
     let mut value = section(keys);
     value["properties"]["kind"] = json!({"const": kind});
     value

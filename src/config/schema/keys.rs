@@ -16,11 +16,11 @@ const fn size(min: u64, max: u64) -> Shape {
     Shape::Size { min, max, word: None }
 }
 
-const fn duration(min_ms: u64, max_ms: u64) -> Shape {
+pub(super) const fn duration(min_ms: u64, max_ms: u64) -> Shape {
     Shape::Duration { min: min_ms, max: max_ms, word: None }
 }
 
-const fn list(of: &'static Shape, max: usize) -> Shape {
+pub(super) const fn list(of: &'static Shape, max: usize) -> Shape {
     Shape::List { of, max }
 }
 
@@ -30,7 +30,7 @@ const fn map(of: &'static Shape, max: usize) -> Shape {
 
 pub(crate) const PIPELINE: &Section = &Section {
     name: "the pipeline",
-    later: &["reports", "notifiers"],
+    later: &["reports"],
     keys: &[&[
         key(
             "weir",
@@ -111,6 +111,13 @@ pub(crate) const PIPELINE: &Section = &Section {
             "weir-state/overlay.yaml",
             Default("weir-state/overlay.yaml"),
         ),
+        key(
+            "state",
+            "What outlives a restart.",
+            Shape::Section(STATE),
+            "{dir: weir-state, every: 10s}",
+            Optional,
+        ),
         key("ledger", "How windows of alerts are kept.", Shape::Section(LEDGER), "{lateness: 60s}", Optional),
         key(
             "redact",
@@ -138,6 +145,13 @@ pub(crate) const PIPELINE: &Section = &Section {
             "Where events go; without any they are only counted.",
             list(&Shape::Sink, 64),
             "[{name: events, kind: file, root: weir-out, path: \"{date}.ndjson\"}]",
+            Default("[]"),
+        ),
+        key(
+            "notifiers",
+            "Whom alerts are told to.",
+            list(&Shape::Notifier, 64),
+            "[{name: oncall, kind: alertmanager, urls: [\"https://alertmanager.example.com\"]}]",
             Default("[]"),
         ),
     ]],
@@ -544,19 +558,33 @@ pub(crate) const ROTATE: &Section = &Section {
     ]],
 };
 
+/// How a cluster is found and signed in to.
+pub(super) const CLUSTER: &[Key] = &[
+    key("brokers", "Where to find the cluster.", list(&Shape::Broker, 64), "[\"127.0.0.1:9092\"]", Required),
+    key(
+        "options",
+        "Any option of librdkafka; never printed.",
+        map(&Shape::Secret, 256),
+        "{linger.ms: 20}",
+        Default("{}"),
+    ),
+    key(
+        "sasl",
+        "How weir signs in.",
+        Shape::Section(SASL),
+        "{mechanism: PLAIN, username: weir, password: \"${KAFKA_PASSWORD}\"}",
+        Optional,
+    ),
+    key("tls", "TLS towards the brokers.", Shape::Section(KAFKA_TLS), "{ca: ca.pem}", Optional),
+];
+
 pub(crate) const KAFKA_SINK: &Section = &Section {
     name: "a kafka sink",
     later: SINK_LATER,
     keys: &[
         EVERY_SINK,
+        CLUSTER,
         &[
-            key(
-                "brokers",
-                "Where to find the cluster.",
-                list(&Shape::Broker, 64),
-                "[\"127.0.0.1:9092\"]",
-                Required,
-            ),
             key(
                 "topic",
                 "Topic; variables as in a file sink's path.",
@@ -585,21 +613,6 @@ pub(crate) const KAFKA_SINK: &Section = &Section {
                 "64",
                 Default("1"),
             ),
-            key(
-                "options",
-                "Any option of librdkafka; never printed.",
-                map(&Shape::Secret, 256),
-                "{linger.ms: 20}",
-                Default("{}"),
-            ),
-            key(
-                "sasl",
-                "How weir signs in.",
-                Shape::Section(SASL),
-                "{mechanism: PLAIN, username: weir, password: \"${KAFKA_PASSWORD}\"}",
-                Optional,
-            ),
-            key("tls", "TLS towards the brokers.", Shape::Section(KAFKA_TLS), "{ca: ca.pem}", Optional),
             key(
                 "dead_letters",
                 "File for records that the broker refuses for good; by default weir-out/dead-letters/NAME.ndjson.",

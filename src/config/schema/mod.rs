@@ -9,6 +9,7 @@
 mod event;
 mod json;
 mod keys;
+mod notifier;
 
 pub use event::event;
 pub use json::pipeline;
@@ -17,6 +18,7 @@ pub(crate) use keys::{
     DEVICE_ID, DEVICE_RULE, DRAIN, KAFKA_TLS, KINDS, LEDGER, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE,
     ROTATE, SAMPLE, SASL, SINK, STATE,
 };
+pub(crate) use notifier::{NOTIFIER, NOTIFIER_KINDS};
 
 /// A mapping with a fixed set of keys.
 pub(crate) struct Section {
@@ -106,6 +108,8 @@ pub(crate) enum Shape {
     Section(&'static Section),
     /// A sink, whose keys depend on `kind`.
     Sink,
+    /// A notifier, likewise.
+    Notifier,
     /// Whatever its reader takes; the text says what, for the schema.
     Any(&'static str),
     /// A number with or without sign and fraction.

@@ -17,7 +17,7 @@ use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::super::Readings;
-use crate::config::KafkaSink;
+use crate::config::Cluster;
 
 /// Set unless the pipeline's `options` say otherwise, each with its reason.
 const SETTINGS: &[(&str, &str)] = &[
@@ -54,26 +54,26 @@ const ALIASES: &[(&str, &str)] = &[
 pub(super) const BATCH_BYTES: u64 = 1_000_000;
 
 /// Builds the client's configuration.
-pub(super) fn client_config(sink: &KafkaSink) -> ClientConfig {
+pub(super) fn client_config(cluster: &Cluster) -> ClientConfig {
     let mut config = ClientConfig::new();
     for (key, value) in SETTINGS {
         config.set(*key, *value);
     }
-    let brokers: Vec<&str> = sink.brokers.iter().map(|broker| broker.as_str()).collect();
+    let brokers: Vec<&str> = cluster.brokers.iter().map(|broker| broker.as_str()).collect();
     config.set("bootstrap.servers", brokers.join(","));
-    let security = match (sink.sasl.is_some(), sink.tls.is_some()) {
+    let security = match (cluster.sasl.is_some(), cluster.tls.is_some()) {
         (false, false) => "plaintext",
         (false, true) => "ssl",
         (true, false) => "sasl_plaintext",
         (true, true) => "sasl_ssl",
     };
     config.set("security.protocol", security);
-    if let Some(sasl) = &sink.sasl {
+    if let Some(sasl) = &cluster.sasl {
         config.set("sasl.mechanisms", sasl.mechanism);
         config.set("sasl.username", sasl.username.as_str());
         config.set("sasl.password", sasl.password.expose());
     }
-    if let Some(tls) = &sink.tls {
+    if let Some(tls) = &cluster.tls {
         let paths = [
             ("ssl.ca.location", &tls.ca),
             ("ssl.certificate.location", &tls.cert),
@@ -85,11 +85,11 @@ pub(super) fn client_config(sink: &KafkaSink) -> ClientConfig {
             }
         }
     }
-    for (key, value) in &sink.options {
+    for (key, value) in &cluster.options {
         let plain = ALIASES.iter().find(|(alias, _)| alias == key).map_or(key.as_str(), |(_, name)| name);
         config.set(plain, value.expose());
     }
-    let debugging = sink.options.contains_key("debug");
+    let debugging = cluster.options.contains_key("debug");
     config.set_log_level(if debugging { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Warning });
     config
 }
@@ -117,11 +117,11 @@ pub(super) fn complaint(error: &KafkaError, secrets: &Secrets) -> String {
 pub(super) struct Secrets(Vec<String>);
 
 impl Secrets {
-    pub fn of(sink: &KafkaSink) -> Secrets {
+    pub fn of(cluster: &Cluster) -> Secrets {
         let telling =
             |key: &str| ["password", "secret", "pem", "oauthbearer", "jaas"].iter().any(|s| key.contains(s));
-        let options = sink.options.iter().filter(|(key, _)| telling(key)).map(|(_, value)| value);
-        let all = options.chain(sink.sasl.as_ref().map(|sasl| &sasl.password));
+        let options = cluster.options.iter().filter(|(key, _)| telling(key)).map(|(_, value)| value);
+        let all = options.chain(cluster.sasl.as_ref().map(|sasl| &sasl.password));
         Secrets(all.map(|secret| secret.expose().to_string()).filter(|secret| !secret.is_empty()).collect())
     }
 

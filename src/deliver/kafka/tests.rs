@@ -10,7 +10,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::*;
-use crate::config::{KafkaSink, Sasl, Secret, Template, Text};
+use crate::config::{Cluster, KafkaSink, Sasl, Secret, Template, Text};
 use crate::event::KindId;
 use crate::outcome::Word;
 
@@ -32,14 +32,15 @@ fn mock() -> Mock {
 
 fn config(brokers: &str, options: &[(&str, &str)]) -> KafkaSink {
     KafkaSink {
-        brokers: brokers.split(',').map(Text::plain).collect(),
+        cluster: Cluster {
+            brokers: brokers.split(',').map(Text::plain).collect(),
+            options: options.iter().map(|(key, value)| (key.to_string(), Secret::new(*value))).collect(),
+            ..Cluster::default()
+        },
         topic: Template::topic(&Text::plain("events")).unwrap(),
         key: KafkaKey::Drain,
         headers: Vec::new(),
         events_per_message: 1,
-        options: options.iter().map(|(key, value)| (key.to_string(), Secret::new(*value))).collect(),
-        sasl: None,
-        tls: None,
         dead_letters: Text::plain("dead"),
     }
 }
@@ -453,7 +454,7 @@ fn a_wrong_configuration_is_an_error_that_shows_no_secret() {
     ] {
         let mut config = config("127.0.0.1:9", options);
         let (mechanism, username) = ("PLAIN", Text::plain("weir"));
-        config.sasl = sasl.then(|| Sasl { mechanism, username, password: Secret::new("s3cret") });
+        config.cluster.sasl = sasl.then(|| Sasl { mechanism, username, password: Secret::new("s3cret") });
         let error = sink(&config).err().unwrap();
         assert!(error.contains(complaint), "{options:?}: {error}");
         assert!(!error.contains("s3cret"), "{error}");
