@@ -131,6 +131,9 @@ pub struct Replay {
     /// Which alerts are evaluated: those that are on or in shadow, or all as if they were on
     #[arg(long, value_enum, default_value_t = AlertMode::AsIs)]
     pub mode: AlertMode,
+    /// Write the reports of all packs into this folder: `DIR/NAME/WINDOW-START.csv`, `.ndjson` and `.html`
+    #[arg(long, value_name = "DIR")]
+    pub reports: Option<PathBuf>,
     /// Exit 1 if there was garbage, an unparsed or a quarantined frame
     #[arg(long)]
     pub strict: bool,

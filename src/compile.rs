@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
+
 use crate::batch::{Batch, ListenerId};
 use crate::config::{self, DeviceRule, Parse, Pipeline};
 use crate::deliver;
@@ -60,8 +62,12 @@ pub fn next_plan(pipeline: &Pipeline, before: &Plan) -> Plan {
 /// # Errors
 /// What is wrong with the packs, or with what the pipeline says in their language, as text for people.
 pub fn know(plan: &mut Plan, pipeline: &Pipeline, before: Option<&Plan>) -> Result<(), String> {
-    let packs = pack::load_all(&pipeline.packs, &[]).map_err(|problems| problems.to_string())?;
-    let site = pack::site(pipeline, &packs).map_err(|problems| problems.to_string())?;
+    let mut packs = pack::load_all(&pipeline.packs, &[]).map_err(|problems| problems.to_string())?;
+    if pipeline.reports.dir.is_none() {
+        packs.iter_mut().for_each(|pack| pack.reports.clear());
+    }
+    let mut site = pack::site(pipeline, &packs).map_err(|problems| problems.to_string())?;
+    site.extra.report_zone = Some(pipeline.reports.zone.clone().unwrap_or(pipeline.zone.clone()));
     rules_for(&packs, &site.extra, before)?.put_in(plan);
     add_listeners(plan, pipeline, &packs);
     let wanted = pipeline.sinks.iter().map(|sink| wanted(sink, &site));
@@ -69,12 +75,12 @@ pub fn know(plan: &mut Plan, pipeline: &Pipeline, before: Option<&Plan>) -> Resu
     Ok(())
 }
 
-/// The rules of packs that were read.
+/// The rules of packs that were read; `zone` is that of reports that have none.
 ///
 /// # Errors
 /// Why the packs do not go together.
-pub fn rules_of(packs: &[Pack], before: Option<&Plan>) -> Result<Rules, String> {
-    rules_for(packs, &Extra::default(), before)
+pub fn rules_of(packs: &[Pack], zone: Option<TimeZone>, before: Option<&Plan>) -> Result<Rules, String> {
+    rules_for(packs, &Extra { report_zone: zone, ..Extra::default() }, before)
 }
 
 fn rules_for(packs: &[Pack], extra: &Extra, before: Option<&Plan>) -> Result<Rules, String> {
@@ -83,6 +89,7 @@ fn rules_for(packs: &[Pack], extra: &Extra, before: Option<&Plan>) -> Result<Rul
     let compiled = compiled.map_err(|error| error.to_string())?;
     // Kinds that were given once are named for as long as the process lives.
     let is_needed = !compiled.program.is_empty() || known.is_some() || !compiled.watch.alerts.is_empty();
+    let is_needed = is_needed || !compiled.watch.reports.list.is_empty();
     Ok(Rules { program: Some(compiled.program).filter(|_| is_needed), watch: compiled.watch })
 }
 

@@ -17,6 +17,7 @@ pub mod signal;
 pub mod outcome;
 pub mod encode;
 pub mod frame;
+pub mod rows;
 pub mod gather;
 pub mod shard;
 pub mod gate;
@@ -32,6 +33,7 @@ pub mod pack;
 pub mod deliver;
 pub mod compile;
 pub mod flow;
+pub mod report;
 pub mod telemetry;
 pub mod receive;
 

@@ -167,6 +167,7 @@ fn explain(args: &cli::Explain) -> Result<(), Failure> {
 fn replay_files(args: cli::Replay) -> Result<(), Failure> {
     let mut pipeline = load(args.pipeline.as_deref())?;
     if let Some(zone) = args.zone {
+        pipeline.reports.zone = Some(zone.clone());
         pipeline.zone = zone;
     }
     let packs = match args.packs.is_empty() {
@@ -199,6 +200,7 @@ fn replay_files(args: cli::Replay) -> Result<(), Failure> {
         computer: args.computer,
         packs,
         alerts: args.alerts,
+        reports: args.reports,
         all_on: args.mode == cli::AlertMode::On,
     })?;
     eprintln!("{}", books.to_line());

@@ -220,7 +220,7 @@ impl Work {
         if rules.ends_with('!') {
             packs.iter_mut().flat_map(|pack| &mut pack.alerts).for_each(|alert| alert.mode = "on".into());
         }
-        let rules = compile::rules_of(&packs, None).expect("packs that go together");
+        let rules = compile::rules_of(&packs, None, None).expect("packs that go together");
         rules.put_in(&mut self.plan);
     }
 

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use super::template::Template;
 use super::{
     Compress, DeviceId, FileSink, Filter, Format, Framing, LedgerSettings, Limits, Listener, ListenerKind,
-    Log, LogFormat, LogLevel, Parse, Pipeline, Rotate, Sink, SinkKind, Source, Text, WhenFull,
+    Log, LogFormat, LogLevel, Parse, Pipeline, Reports, Rotate, Sink, SinkKind, Source, Text, WhenFull,
 };
 use crate::limits;
 
@@ -36,6 +36,7 @@ impl Default for Pipeline {
             parcel_bytes: limits::PARCEL_BYTES,
             packs: packs(),
             ledger: LedgerSettings::default(),
+            reports: Reports::default(),
             listeners: vec![
                 listener("heroku-syslog", ListenerKind::Tcp, 6514, "Heroku syslog drains over TCP"),
                 listener("syslog-udp", ListenerKind::Udp, 5514, "Syslog over UDP"),

@@ -4,8 +4,9 @@
 //! together into one program. Both know no clock, socket or thread. Keys stand once, in [`keys`], from which the reader,
 //! the schema and the reference page all come.
 //!
-//! Read, checked and compiled are fields, knowledge objects, derived fields, categories and the conditions of alerts.
-//! Windows, reports, joins, dashlets, metrics and masks are read and checked, and evaluated by nothing yet.
+//! Read, checked and compiled are fields, knowledge objects, derived fields and categories.
+//! So are alerts with their windows, reports and joins. Dashlets, metrics and masks are read and checked, and evaluated
+//! by nothing yet.
 
 mod alert;
 mod categories;
@@ -19,6 +20,7 @@ mod names;
 mod probe;
 mod read;
 pub mod reference;
+mod report;
 mod scope;
 mod site;
 #[cfg(test)]
@@ -68,6 +70,8 @@ pub struct Pack {
     pub macros: BTreeMap<String, Cond>,
     pub categories: Vec<Category>,
     pub alerts: Vec<Alert>,
+    pub reports: Vec<report::Report>,
+    pub joins: Vec<report::Join>,
     /// Pattern and the group that names the sender, active rules only.
     pub device_rules: Vec<(String, String)>,
     /// What becomes of a frame that no rule names; absent: the pack has no word on it.
@@ -144,6 +148,7 @@ impl Pack {
             (rules, "rules"),
             (self.categories.len(), "categories"),
             (self.alerts.len(), "alerts"),
+            (self.reports.len(), "reports"),
             (self.tests.len(), "tests"),
         ];
         out.push_str(&format!("  {}\n", counts.map(|(n, what)| format!("{n} {what}")).join(", ")));

@@ -94,6 +94,7 @@ impl Weir {
             batch_bytes: compile::batch_bytes(&pipeline),
             quarantine: quarantine::writer(&pipeline),
             tell: Box::new(|records| records.iter().for_each(log_record)),
+            tell_reports: Box::new(|_| {}),
             clock: true,
         };
         let flow = Flow::start(settings, plan.clone())?;

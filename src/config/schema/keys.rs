@@ -30,7 +30,7 @@ const fn map(of: &'static Shape, max: usize) -> Shape {
 
 pub(crate) const PIPELINE: &Section = &Section {
     name: "the pipeline",
-    later: &["overlay", "state", "ledger", "reports", "redact", "notifiers"],
+    later: &["overlay", "state", "ledger", "redact", "notifiers"],
     keys: &[&[
         key(
             "weir",
@@ -104,6 +104,13 @@ pub(crate) const PIPELINE: &Section = &Section {
             "[heroku, my-pack.yaml]",
             Default("[heroku]"),
         ),
+        key(
+            "reports",
+            "Where the packs' reports are written; absent: nowhere, and no rows are made.",
+            Shape::Section(REPORTS),
+            "{dir: weir-reports}",
+            Optional,
+        ),
         key("ledger", "How windows of alerts are kept.", Shape::Section(LEDGER), "{lateness: 60s}", Optional),
         key(
             "listeners",
@@ -125,6 +132,34 @@ pub(crate) const PIPELINE: &Section = &Section {
             list(&Shape::Sink, 64),
             "[{name: events, kind: file, root: weir-out, path: \"{date}.ndjson\"}]",
             Default("[]"),
+        ),
+    ]],
+};
+
+pub(crate) const REPORTS: &Section = &Section {
+    name: "`reports`",
+    later: &[],
+    keys: &[&[
+        key(
+            "dir",
+            "Folder of the files, one in it for each report.",
+            Shape::Text,
+            "weir-reports",
+            Default("weir-reports"),
+        ),
+        key(
+            "zone",
+            "Zone of reports that have none: of their windows, schedules and times.",
+            Shape::Zone,
+            "Europe/Berlin",
+            Default("+00:00"),
+        ),
+        key(
+            "spool_bytes",
+            "Bytes of rows on disk whose windows are open; further rows are cut and counted.",
+            size(MIB, 1024 * GIB),
+            "1GiB",
+            Default("1GiB"),
         ),
     ]],
 };

@@ -15,7 +15,7 @@ use super::program::{LazyOp, Node, Phase, Program, Purpose, SlotId};
 use super::scratch::{Colours, Matched, RulesScratch, WORKED_OUT};
 use super::value::{each_item, each_of_key, label, number_of, text_of, without_colours};
 use crate::batch;
-use crate::event::{Event, Field, KindId, Span, Texts};
+use crate::event::{Event, Field, KindId, Span, Texts, Value};
 use crate::plan::Plan;
 
 /// The kind of what nothing knows.
@@ -145,6 +145,11 @@ impl Seen<'_, '_> {
                 }
             }
         }
+    }
+
+    /// The value of a field's slot.
+    pub fn value(&self, slot: SlotId) -> Option<Value> {
+        self.scratch.values[slot as usize]
     }
 
     /// The value of a field as the number it counts as.
