@@ -38,6 +38,8 @@ pub enum Command {
     Check(Check),
     Test(Test),
     Explain(Explain),
+    Coverage(Coverage),
+    Pack(Packs),
     /// Print the built-in pipeline, commented: a file to start from
     #[command(after_help = "Example:
   weir config > weir.yaml")]
@@ -215,16 +217,154 @@ pub struct Test {
 #[command(after_help = "Examples:
   weir explain '<190>1 2026-01-01T00:00:00Z d.x app web.1 - - login failed'
   heroku logs -n 1 | weir explain - --alert auth_failure
-  weir explain - --pack my-pack.yaml --alert my_alert < line.txt")]
+  weir explain - --pack my-pack.yaml --alert my_alert < line.txt
+  weir explain \"$(tail -n 1 drain.log)\" --alert auth_brute_force --with drain.log")]
 pub struct Explain {
     /// The line as it was received, or `-` for standard input
     pub line: String,
     /// Only this alert, category or knowledge object, by its id
     #[arg(long, value_name = "ID")]
     pub alert: Option<String>,
+    /// Lines that came before it: say how far the windows were ("17 of 20")
+    #[arg(long, value_name = "FILE")]
+    pub with: Option<PathBuf>,
     /// Packs, in order: paths, or ids of those that are compiled in [default: heroku]
     #[arg(long = "pack", value_name = "PACK")]
     pub packs: Vec<String>,
+}
+
+/// Say what the packs make of files: events that nothing matched, fields, rules and alerts that never came to anything
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  weir coverage drain.log
+  heroku logs -n 1500 | weir coverage -
+  weir coverage *.log --pack heroku --pack my-pack.yaml --json | jq .fields_never_seen")]
+pub struct Coverage {
+    /// Files to read, one after the other; `-` is standard input, as is no file at all
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// How messages are told apart
+    #[arg(long, value_enum, default_value_t = ReplayFraming::Auto)]
+    pub framing: ReplayFraming,
+    /// Packs, in order: paths, or ids of those that are compiled in [default: heroku]
+    #[arg(long = "pack", value_name = "PACK")]
+    pub packs: Vec<String>,
+    /// Give a param of the packs another value
+    #[arg(long = "set", value_name = "PARAM=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// List, show, import, export, switch and roll back packs
+#[derive(Args, Debug)]
+#[command(arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  weir pack list
+  weir pack show heroku.alert.auth_failure
+  weir pack enable heroku.alert.auth_failure heroku.alert.high_severity
+  weir pack import my-pack.yaml
+  weir pack rollback my_pack
+
+A weir that answers at the admin address is asked; else the files are read and written, which it reads at its start.")]
+pub struct Packs {
+    #[command(subcommand)]
+    pub command: PackCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PackCommand {
+    /// List all packs with the number of their items by kind
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        site: Site,
+    },
+    /// Show a pack with its items, a kind of it, or one item with its text
+    #[command(after_help = "Examples:
+  weir pack show heroku
+  weir pack show heroku.alert
+  weir pack show heroku.alert.auth_failure")]
+    Show {
+        /// PACK, PACK.KIND or PACK.KIND.NAME; without it every pack of the pipeline
+        id: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        site: Site,
+    },
+    /// Import a pack: read, check, compile, run its tests, then store and use it; or nothing
+    #[command(after_help = "Examples:
+  weir pack import my-pack.yaml
+  weir pack import heroku-1.1.0.yaml --only alert/crash_loop
+
+The pack takes the place of the imported or compiled-in one of its id; `packs` of the pipeline names it by the id.
+With --only, items are put into that pack, with what they name; comments of the pack are lost.")]
+    Import {
+        /// Pack, or folder that holds a pack.yaml
+        file: PathBuf,
+        /// Take only items of this kind, or only this item
+        #[arg(long, value_name = "KIND[/ID]")]
+        only: Option<String>,
+        #[command(flatten)]
+        site: Site,
+    },
+    /// Print a pack's text
+    Export {
+        /// The pack; not needed if the pipeline has only one
+        id: Option<String>,
+        #[command(flatten)]
+        site: Site,
+    },
+    /// Switch alerts on, and take other items in again that were left out
+    #[command(after_help = "Examples:
+  weir pack enable heroku.alert.auth_failure heroku.alert.high_severity
+  weir pack enable 'heroku.alert.*' --shadow
+  weir pack enable heroku.dashlet.method_by_ip")]
+    Enable {
+        /// PACK.KIND.NAME; an alert's own id if only one pack has it; `*` as a name is all of the kind
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<String>,
+        /// Alerts count and notify nobody
+        #[arg(long)]
+        shadow: bool,
+        #[command(flatten)]
+        site: Site,
+    },
+    /// Switch alerts off, and leave other items out
+    Disable {
+        /// PACK.KIND.NAME; an alert's own id if only one pack has it; `*` as a name is all of the kind
+        #[arg(value_name = "ID", required = true)]
+        ids: Vec<String>,
+        #[command(flatten)]
+        site: Site,
+    },
+    /// Go back to the version of a pack before the last import
+    Rollback {
+        /// The pack; not needed if only one was imported
+        #[arg(value_name = "PACK")]
+        id: Option<String>,
+        #[command(flatten)]
+        site: Site,
+    },
+}
+
+/// Whose packs are meant.
+#[derive(Args, Clone, Debug)]
+pub struct Site {
+    /// Pipeline file; without one the built-in pipeline
+    #[arg(long, value_name = "FILE")]
+    pub pipeline: Option<PathBuf>,
+    /// Folder of the state, with the overlay in it, instead of the pipeline's; no running weir is asked
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Admin address of a running weir [default: the pipeline's]
+    #[arg(long, value_name = "IP:PORT", conflicts_with = "state")]
+    pub admin: Option<std::net::SocketAddr>,
 }
 
 /// Print a JSON schema
@@ -249,6 +389,8 @@ pub enum SchemaOf {
     Pipeline,
     /// Of a pack
     Pack,
+    /// Of an overlay
+    Overlay,
     /// Of an event, one line of ndjson
     Event,
 }
@@ -381,6 +523,11 @@ mod tests {
             panic!("explain")
         };
         assert_eq!(explain.packs.len(), 2);
+        let Ok(Command::Pack(packs)) = parse("weir pack enable a.alert.b c --shadow --state s") else {
+            panic!("pack")
+        };
+        let PackCommand::Enable { ids, shadow: true, site } = packs.command else { panic!("enable") };
+        assert_eq!((ids.len(), site.state), (2, Some("s".into())));
         let Ok(Command::DrainSetup(setup)) = parse("weir drain-setup my-app --host ::1") else {
             panic!("setup")
         };
@@ -404,6 +551,12 @@ mod tests {
             "weir test",
             "weir test a --set b",
             "weir explain",
+            "weir coverage --set x",
+            "weir pack",
+            "weir pack enable",
+            "weir pack import",
+            "weir pack list --admin somewhere",
+            "weir pack list --admin 127.0.0.1:1 --state s",
             "weir drain-setup",
             "weir drain-setup x;rm",
             "weir drain-setup my-app --host a/b",

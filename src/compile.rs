@@ -4,14 +4,13 @@
 
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
-
 use crate::batch::{Batch, ListenerId};
 use crate::config::{self, DeviceRule, Parse, Pipeline};
 use crate::deliver;
 use crate::pack::{self, Extra, Pack, Site};
 use crate::parse::heroku;
 use crate::plan::device::DeviceRules;
+use crate::plan::mask::Masks;
 use crate::plan::rules::Program;
 use crate::plan::watch::Watch;
 use crate::plan::{Drain, Filter, Format, Listener, OnNoMatch, Output, Plan};
@@ -51,36 +50,60 @@ pub fn plan(pipeline: &Pipeline, instance: Arc<str>) -> Plan {
 /// The same of a changed pipeline; listeners keep their ids.
 pub fn next_plan(pipeline: &Pipeline, before: &Plan) -> Plan {
     let mut next = plan(pipeline, before.instance.clone());
-    next.generation = before.generation + 1;
+    (next.generation, next.key) = (before.generation + 1, before.key);
     next.listeners.clone_from(&before.listeners);
     next
 }
 
-/// Gives a plan what the pipeline's packs know, read now, its listeners and the outputs of its sinks. Kinds keep the numbers
-/// that they have in the plan before, and outputs their places.
+/// Gives a plan what the pipeline's packs know, its listeners and the outputs of its sinks. Kinds keep the numbers that they
+/// have in the plan before, and outputs their places.
 ///
 /// # Errors
-/// What is wrong with the packs, or with what the pipeline says in their language, as text for people.
-pub fn know(plan: &mut Plan, pipeline: &Pipeline, before: Option<&Plan>) -> Result<(), String> {
-    let mut packs = pack::load_all(&pipeline.packs, &[]).map_err(|problems| problems.to_string())?;
+/// Why the packs do not go together, or what is wrong with what the pipeline says in their language, as text for people.
+pub fn know(
+    plan: &mut Plan,
+    pipeline: &Pipeline,
+    packs: &[Pack],
+    before: Option<&Plan>,
+) -> Result<(), String> {
+    // What nobody gets costs nothing.
+    let mut quiet = Vec::new();
     if pipeline.reports.dir.is_none() {
-        packs.iter_mut().for_each(|pack| pack.reports.clear());
+        quiet = packs.to_vec();
+        quiet.iter_mut().for_each(|pack| pack.reports.clear());
     }
-    let mut site = pack::site(pipeline, &packs).map_err(|problems| problems.to_string())?;
-    site.extra.report_zone = Some(pipeline.reports.zone.clone().unwrap_or(pipeline.zone.clone()));
-    rules_for(&packs, &site.extra, before)?.put_in(plan);
-    add_listeners(plan, pipeline, &packs);
+    let wanted_packs = if pipeline.reports.dir.is_none() { &quiet[..] } else { packs };
+    let site = know_packs(plan, pipeline, wanted_packs, before)?;
+    add_listeners(plan, pipeline, packs);
     let wanted = pipeline.sinks.iter().map(|sink| wanted(sink, &site));
     plan.outputs = outputs(wanted, before.map_or(&[], |before| &before.outputs));
     Ok(())
 }
 
-/// The rules of packs that were read; `zone` is that of reports that have none.
+/// Gives a plan the rules and masks of packs that were read, and the pipeline's masks; returns what it says of its sinks.
+///
+/// # Errors
+/// As [`know`].
+pub fn know_packs(
+    plan: &mut Plan,
+    pipeline: &Pipeline,
+    packs: &[Pack],
+    before: Option<&Plan>,
+) -> Result<Site, String> {
+    let mut site = pack::site(pipeline, packs).map_err(|problems| problems.to_string())?;
+    site.extra.report_zone = Some(pipeline.reports.zone.clone().unwrap_or(pipeline.zone.clone()));
+    rules_for(packs, &site.extra, before)?.put_in(plan);
+    let masks = std::mem::take(&mut site.masks);
+    plan.masks = (!masks.is_empty()).then(|| Arc::new(Masks::new(masks, plan.key)));
+    Ok(site)
+}
+
+/// The rules of packs that were read.
 ///
 /// # Errors
 /// Why the packs do not go together.
-pub fn rules_of(packs: &[Pack], zone: Option<TimeZone>, before: Option<&Plan>) -> Result<Rules, String> {
-    rules_for(packs, &Extra { report_zone: zone, ..Extra::default() }, before)
+pub fn rules_of(packs: &[Pack], before: Option<&Plan>) -> Result<Rules, String> {
+    rules_for(packs, &Extra::default(), before)
 }
 
 fn rules_for(packs: &[Pack], extra: &Extra, before: Option<&Plan>) -> Result<Rules, String> {

@@ -11,8 +11,10 @@ use crate::limits;
 use crate::parse::time;
 use crate::plan::Plan;
 use crate::plan::rules::Seen;
+use crate::plan::rules::cond::Subject;
 use crate::plan::rules::convert::Number;
 use crate::plan::watch::{Alert, Form, Part, Role, Watch};
+use crate::redact::Redactor;
 use crate::rows::{Place, Rows};
 use crate::signal::{Flow, Hit, ShownAt, Signal, Signals, Word, bin_of, hash_of, push_value};
 use crate::simd::Portable;
@@ -37,6 +39,10 @@ pub struct Gather {
     key: Vec<u8>,
     args: Vec<u8>,
     text: Vec<u8>,
+    shown: Vec<u8>,
+    redactor: Redactor,
+    /// Whether masks look at the event at hand; looked up when it is first asked.
+    looked: Option<bool>,
     /// By drain: which alerts look at it; of the plan with this generation.
     drains: foldhash::HashMap<Box<[u8]>, Box<[bool]>>,
     drains_of: Option<u64>,
@@ -87,6 +93,7 @@ impl Gather {
         let time_us = if ahead { received_us } else { event.time_us };
         let is_late = time_us < batch.received_us - ledger.lateness_us;
         let at = At { plan, seen, id: (run, last), time_us, received_us, is_late };
+        self.looked = None;
         for &alert in &watch.every {
             self.take(watch, alert, None, &at);
         }
@@ -244,13 +251,15 @@ impl Gather {
             _ => alert.window.bucket(at.time_us),
         };
         self.key.clear();
+        let mut key = core::mem::take(&mut self.key);
         for (_, part) in &alert.key {
-            push_part(*part, at, &mut self.text, &mut self.key);
+            self.push_part(*part, true, at, &mut key);
         }
-        let key_len = self.key.len();
+        let key_len = key.len();
         for part in &alert.by {
-            push_part(*part, at, &mut self.text, &mut self.key);
+            self.push_part(*part, true, at, &mut key);
         }
+        self.key = key;
         let mut hash = hash_of(&self.key) ^ (u64::from(index) << 32) ^ (bucket as u64).rotate_left(17);
         hash ^= (at.received_us as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let (key, by) = self.key.split_at(key_len);
@@ -291,10 +300,12 @@ impl Gather {
         if alert.args.is_empty() || at.time_us < last_us {
             return;
         }
-        self.args.clear();
+        let mut args = core::mem::take(&mut self.args);
+        args.clear();
         for part in &alert.args {
-            push_part(*part, at, &mut self.text, &mut self.args);
+            self.push_part(*part, false, at, &mut args);
         }
+        self.args = args;
         let signal = &mut self.open.list[place as usize];
         let known = signal.args.of(&self.open.texts);
         if self.args != known && (at.time_us, &self.args[..]) > (last_us, known) {
@@ -323,7 +334,14 @@ impl Gather {
         if open.shown[slot].time_us > at.time_us {
             return;
         }
-        let message = cut(at.seen.text(at.seen.event().message));
+        let message = match &at.plan.masks {
+            Some(masks) if *self.looked.get_or_insert_with(|| self.redactor.look(masks, at.seen)) => {
+                self.shown.clear();
+                self.redactor.put_message(masks, at.seen, &mut self.shown);
+                cut(&self.shown)
+            }
+            _ => cut(at.seen.text(at.seen.event().message)),
+        };
         let message = Word::push(message, &mut open.texts);
         open.shown[slot] = ShownAt { time_us: at.time_us, id: Word::default(), message };
         self.ids[slot] = at.id;
@@ -346,6 +364,77 @@ impl Gather {
         };
         known[index as usize]
     }
+
+    /// Appends the value of a part, as it may be shown. A covered one stands for a group by what tells it apart.
+    fn push_part(&mut self, part: Part, is_key: bool, at: &At, out: &mut Vec<u8>) {
+        let text = &mut self.text;
+        text.clear();
+        let mut any = false;
+        let mut is_number = false;
+        match part {
+            Part::Slot(slot) | Part::Computer(slot) => at.seen.each(slot, &mut |item| {
+                if core::mem::replace(&mut any, true) {
+                    text.push(b',');
+                }
+                text.extend_from_slice(item);
+            }),
+            Part::Number(slot) => {
+                if let Some(number) = at.seen.number(slot) {
+                    (any, is_number) = (true, true);
+                    number.write(text);
+                }
+            }
+            Part::Id => {}
+            Part::Time | Part::Received => {
+                let us = if part == Part::Time { at.time_us } else { at.received_us };
+                any = true;
+                text.extend_from_slice(&time::write(us));
+            }
+        }
+        if !any && matches!(part, Part::Computer(_)) {
+            let drain = at.seen.text(at.seen.event().drain);
+            any = !drain.is_empty();
+            text.extend_from_slice(drain);
+        }
+        if any && at.plan.masks.is_some() && self.cover(part, is_key, at) {
+            return push_value(Some(&self.shown), false, out);
+        }
+        push_value(any.then_some(&self.text[..]), is_number, out);
+    }
+
+    /// Makes `shown` of the part that `text` holds, if masks cover any of it.
+    #[inline(never)]
+    fn cover(&mut self, part: Part, is_key: bool, at: &At) -> bool {
+        let (Part::Slot(slot) | Part::Number(slot), Some(masks)) = (part, &at.plan.masks) else {
+            return false;
+        };
+        let (subject, value) = at.seen.slot(slot);
+        if !matches!(subject, Subject::Text | Subject::Field(_))
+            || !*self.looked.get_or_insert_with(|| self.redactor.look(masks, at.seen))
+        {
+            return false;
+        }
+        self.shown.clear();
+        let is_covered = match subject {
+            Subject::Text => {
+                self.redactor.put_message(masks, at.seen, &mut self.shown);
+                self.redactor.covers_message()
+            }
+            Subject::Field(name) => {
+                let is_covered = self.redactor.covers_field(masks, at.seen, name, value, &self.text);
+                if is_covered && !is_key {
+                    self.redactor.put_covered(masks, &self.text, &mut self.shown);
+                }
+                is_covered
+            }
+            _ => false,
+        };
+        if is_covered && is_key {
+            self.shown.clear();
+            masks.stand_in(&self.text, &mut self.shown);
+        }
+        is_covered
+    }
 }
 
 /// A message as far as alerts show it: whole characters.
@@ -359,37 +448,4 @@ fn cut(message: &[u8]) -> &[u8] {
         end -= 1;
     }
     &message[..end]
-}
-
-/// Appends the value of a part; `text` is scratch.
-fn push_part(part: Part, at: &At, text: &mut Vec<u8>, out: &mut Vec<u8>) {
-    text.clear();
-    let mut any = false;
-    let mut is_number = false;
-    match part {
-        Part::Slot(slot) | Part::Computer(slot) => at.seen.each(slot, &mut |item| {
-            if core::mem::replace(&mut any, true) {
-                text.push(b',');
-            }
-            text.extend_from_slice(item);
-        }),
-        Part::Number(slot) => {
-            if let Some(number) = at.seen.number(slot) {
-                (any, is_number) = (true, true);
-                number.write(text);
-            }
-        }
-        Part::Id => {}
-        Part::Time | Part::Received => {
-            let us = if part == Part::Time { at.time_us } else { at.received_us };
-            any = true;
-            text.extend_from_slice(&time::write(us));
-        }
-    }
-    if !any && matches!(part, Part::Computer(_)) {
-        let drain = at.seen.text(at.seen.event().drain);
-        any = !drain.is_empty();
-        text.extend_from_slice(drain);
-    }
-    push_value(any.then_some(&text[..]), is_number, out);
 }

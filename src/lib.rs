@@ -16,6 +16,7 @@ pub mod tally;
 pub mod signal;
 pub mod outcome;
 pub mod encode;
+pub mod redact;
 pub mod frame;
 pub mod rows;
 pub mod gather;
@@ -28,6 +29,7 @@ pub mod ledger;
 // The pipeline file.
 pub mod config;
 pub mod pack;
+pub mod catalog;
 
 // Threads and I/O.
 pub mod deliver;
@@ -39,6 +41,8 @@ pub mod receive;
 
 // Who decides.
 pub mod replay;
+pub mod coverage;
 pub mod run;
 pub mod setup;
 pub mod cli;
+pub mod site;

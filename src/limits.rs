@@ -85,6 +85,8 @@ pub const JSON_DEPTH: usize = 32;
 pub const JSON_NAMES_BYTES: usize = 1 << 20;
 /// Within so many bytes a wrapped drain line has its inner header, up to the token.
 pub const WRAPPED_BYTES: usize = 512;
+/// Categories and masks told apart in the metrics; a pack has at most 1,000 categories that one would look at.
+pub const NAMED_SERIES: usize = 2_000;
 /// Series of `weir_drain_events_total`; further drains count under `other`.
 pub const DRAIN_SERIES: usize = 1000;
 /// How often statistics that nobody seals are handed to the ledger.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use weir::catalog::Catalog;
 use weir::cli::{self, Cli, Command};
 use weir::config::{self, Pipeline, Problems, schema};
 use weir::pack::{self, Pack, trial};
@@ -13,6 +14,7 @@ use weir::replay::input::InputFraming;
 use weir::replay::{self, ReceivedAt};
 use weir::run::{self, Loaded, demo};
 use weir::setup;
+use weir::site;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -59,18 +61,34 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Check(args) if is_pack(&args.path) => check_pack(&args.path),
         Command::Check(args) => {
             let pipeline = load(Some(&args.path))?;
-            let packs = pack::load_all(&pipeline.packs, &[]).map_err(|problems| said_problems(&problems))?;
-            let site = pack::site(&pipeline, &packs).map_err(|problems| said_problems(&problems))?;
-            pack::compile_for(&packs, &[], &site.extra).map_err(|error| Failure::Error(error.to_string()))?;
+            let catalog = Catalog::load(&pipeline).map_err(|problems| said_problems(&problems))?;
+            let packs = &catalog.packs;
+            let site = pack::site(&pipeline, packs).map_err(|problems| said_problems(&problems))?;
+            pack::compile_for(packs, &[], &site.extra).map_err(|error| Failure::Error(error.to_string()))?;
+            let warnings = catalog.warnings();
+            if !warnings.is_empty() {
+                said_problems(&warnings);
+            }
             print(&format!("{}: ok\n{}", args.path.display(), pipeline.summary()))
         }
         Command::Test(args) => test_pack(&args),
         Command::Explain(args) => explain(&args),
+        Command::Coverage(args) => coverage(&args),
+        Command::Pack(args) => {
+            let (out, besides) = site::run(args.command).map_err(|why| {
+                eprint!("{why}");
+                Failure::Said
+            })?;
+            print(&out)?;
+            eprint!("{besides}");
+            Ok(())
+        }
         Command::Config => print(config::DEFAULT_TEXT),
         Command::Schema(args) => match args.of {
             cli::SchemaOf::Pack if args.markdown => print(&pack::reference::page()),
             _ if args.markdown => Err(Failure::Usage("a reference page is printed of packs only".into())),
             cli::SchemaOf::Pipeline => print(&pretty(&schema::pipeline())),
+            cli::SchemaOf::Overlay => print(&pretty(&pack::overlay::schema())),
             cli::SchemaOf::Event => print(&pretty(&schema::event())),
             cli::SchemaOf::Pack => print(&pretty(&pack::schema())),
         },
@@ -160,8 +178,30 @@ fn explain(args: &cli::Explain) -> Result<(), Failure> {
     }
     let line = line.strip_suffix(b"\n").unwrap_or(&line);
     let now = jiff::Timestamp::now().as_microsecond();
-    let text = pack::explain::explain(&packs, line, now, args.alert.as_deref());
+    let with = match &args.with {
+        Some(path) => replay::input::frames(path)?,
+        None => Vec::new(),
+    };
+    let text = pack::explain::explain(&packs, line, now, args.alert.as_deref(), &with);
     print(&text.map_err(|error| Failure::Error(error.to_string()))?)
+}
+
+fn coverage(args: &cli::Coverage) -> Result<(), Failure> {
+    let heroku = ["heroku".to_string()];
+    let names = if args.packs.is_empty() { &heroku[..] } else { &args.packs[..] };
+    let packs = pack::load_all(names, &args.set).map_err(|problems| said_problems(&problems))?;
+    let coverage = weir::coverage::run(&args.files, framing(args.framing), &packs)?;
+    print(&if args.json { pretty(&coverage.to_json()) } else { coverage.describe() })
+}
+
+fn framing(framing: cli::ReplayFraming) -> InputFraming {
+    match framing {
+        cli::ReplayFraming::Auto => InputFraming::Auto,
+        cli::ReplayFraming::Octet => InputFraming::Octet,
+        cli::ReplayFraming::Newline => InputFraming::Newline,
+        cli::ReplayFraming::LogplexBody => InputFraming::LogplexBody,
+        cli::ReplayFraming::Records => InputFraming::Records,
+    }
 }
 
 fn replay_files(args: cli::Replay) -> Result<(), Failure> {
@@ -170,21 +210,19 @@ fn replay_files(args: cli::Replay) -> Result<(), Failure> {
         pipeline.reports.zone = Some(zone.clone());
         pipeline.zone = zone;
     }
-    let packs = match args.packs.is_empty() {
-        true => None,
-        false => Some(pack::load_all(&args.packs, &args.set).map_err(|problems| said_problems(&problems))?),
+    let load_all = |names: &[String]| pack::load_all(names, &args.set).map(Some);
+    let packs = match (args.packs.is_empty(), &args.pipeline) {
+        (false, _) => load_all(&args.packs),
+        (true, Some(_)) => Ok(None),
+        // Without a pipeline nothing of this folder's site is asked.
+        (true, None) => load_all(&["heroku".to_string()]),
     };
+    let packs = packs.map_err(|problems| said_problems(&problems))?;
     weir::telemetry::log::start(pipeline.log);
     let books = replay::run(replay::Options {
         inputs: args.files,
         pipeline,
-        framing: match args.framing {
-            cli::ReplayFraming::Auto => InputFraming::Auto,
-            cli::ReplayFraming::Octet => InputFraming::Octet,
-            cli::ReplayFraming::Newline => InputFraming::Newline,
-            cli::ReplayFraming::LogplexBody => InputFraming::LogplexBody,
-            cli::ReplayFraming::Records => InputFraming::Records,
-        },
+        framing: framing(args.framing),
         format: match args.format {
             cli::ReplayFormat::Ndjson => Some(Format::Ndjson),
             cli::ReplayFormat::Eventtracker => Some(Format::EventTracker),

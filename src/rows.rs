@@ -7,10 +7,13 @@ use crate::encode::Alike;
 use crate::event::Value;
 use crate::parse::time;
 use crate::plan::Plan;
+use crate::plan::mask::Masks;
 use crate::plan::report::{Cell, What};
 use crate::plan::rules::Seen;
+use crate::plan::rules::cond::Subject;
 use crate::plan::rules::convert::{Number, Type};
 use crate::plan::watch::Role;
+use crate::redact::Redactor;
 use crate::signal::{PieceAt, RowAt, Signals, Word};
 use crate::simd::Portable;
 
@@ -49,6 +52,10 @@ pub struct Rows {
     turned: Option<u32>,
     text: Vec<u8>,
     row: Vec<u8>,
+    redactor: Redactor,
+    /// Whether masks look at the event at hand; looked up when it is first asked.
+    looked: Option<bool>,
+    shown: Vec<u8>,
 }
 
 /// An event in its place.
@@ -70,6 +77,7 @@ impl Rows {
     /// Appends the rows of an event, and what a join has to know of it.
     pub fn see(&mut self, at: &Place<'_>, seen: &Seen, out: &mut Signals) {
         let (watch, reports) = (&*at.plan.watch, &at.plan.watch.reports);
+        self.looked = None;
         let matched = &seen.matched().watches;
         let roles = || matched.iter().filter_map(|index| watch.roles.get(*index as usize));
         let first = out.pieces.len() as u32;
@@ -133,6 +141,39 @@ impl Rows {
         self.alike.id(Portable, last, &mut self.text);
     }
 
+    /// Puts what masks leave of the cell's text in its place.
+    #[inline(never)]
+    fn cover(&mut self, what: &What, masks: &Masks, seen: &Seen) {
+        if !matches!(what, What::Slot(_) | What::Number(_) | What::Message)
+            || !*self.looked.get_or_insert_with(|| self.redactor.look(masks, seen))
+        {
+            return;
+        }
+        let mut shown = core::mem::take(&mut self.shown);
+        shown.clear();
+        let is_covered = match what {
+            What::Message => {
+                self.redactor.put_message(masks, seen, &mut shown);
+                self.redactor.covers_message()
+            }
+            What::Slot(slot) | What::Number(slot) => match seen.slot(*slot) {
+                (Subject::Field(name), value) => {
+                    let is_covered = self.redactor.covers_field(masks, seen, name, value, &self.text);
+                    if is_covered {
+                        self.redactor.put_covered(masks, &self.text, &mut shown);
+                    }
+                    is_covered
+                }
+                _ => false,
+            },
+            _ => false,
+        };
+        if is_covered {
+            core::mem::swap(&mut self.text, &mut shown);
+        }
+        self.shown = shown;
+    }
+
     /// Appends a cell of the event to the row at hand.
     fn push(&mut self, cell: &Cell, at: &Place<'_>, seen: &Seen) {
         let event = seen.event();
@@ -169,6 +210,9 @@ impl Rows {
             What::Received => push_time(event.received_us, cell, &mut self.text),
             What::Message => self.text.extend_from_slice(seen.text(event.message)),
             What::Nothing => any = false,
+        }
+        if any && let Some(masks) = &at.plan.masks {
+            self.cover(&cell.what, masks, seen);
         }
         push_cell(any.then_some(&self.text[..]), &mut self.row);
     }

@@ -17,6 +17,7 @@ use crate::outcome::{Apart, Outcome, Parcel, Row, Share, Word};
 use crate::parse::{self, Scratch, heroku, time};
 use crate::plan::rules::{self, Matched, RulesScratch};
 use crate::plan::{Drain, Filter, Format, OnNoMatch, Plan};
+use crate::redact::Redactor;
 use crate::signal::Signals;
 use crate::simd::{self, Level, Task, Vector};
 use crate::tally::Tally;
@@ -28,6 +29,7 @@ pub struct Shard {
     scratch: Scratch,
     rules: RulesScratch,
     gather: Gather,
+    redactor: Redactor,
     alike: Alike,
     time: time::Writer,
     received: time::Writer,
@@ -219,6 +221,18 @@ impl Shard {
                 let last = encode::last_number(batch, run, run.first + place as u32);
                 (event.kind, event.severity) = self.known(plan, batch, (run_at, run), last, event);
             }
+            let covered = match &plan.masks {
+                Some(masks) if is_written => self.redactor.shown(
+                    masks,
+                    &self.rules,
+                    &event,
+                    &self.scratch.fields,
+                    batch.bytes(),
+                    &mut self.scratch.made,
+                    &mut self.tally,
+                ),
+                _ => None,
+            };
             if is_written && !self.scratch.made.is_empty() {
                 // To be read with made text, as the batch's slack is with its own.
                 self.scratch.made.extend_from_slice(&[0; limits::MADE_SLACK_BYTES]);
@@ -252,13 +266,17 @@ impl Shard {
             self.alike.turn_to_drain(vector, plan, run, drain);
             let (time, received) = (self.time.write(event.time_us), self.received.write(event.received_us));
             let last = encode::last_number(batch, run, run.first + place as u32);
+            let (shown, fields) = match &covered {
+                Some(covered) => (covered, self.redactor.fields()),
+                None => (&event, &self.scratch.fields[..]),
+            };
             // Made where it is written, so that its parts stay in registers.
             let written = || Written {
                 plan,
                 run,
-                event: &event,
+                event: shown,
                 texts,
-                fields: &self.scratch.fields,
+                fields,
                 drain,
                 alike: &self.alike,
                 last,
@@ -300,6 +318,13 @@ impl Shard {
         rules::apply(plan, run, batch.bytes(), &mut event, made, fields, &mut self.rules, |seen| {
             self.gather.see(plan, batch, run_at, last, seen);
         });
+        let matched = self.rules.matched();
+        self.tally.unconverted += u64::from(matched.unconverted);
+        self.tally.conflicts += u64::from(matched.conflicts);
+        if let (false, Some(program)) = (matched.categories.is_empty(), &plan.rules) {
+            self.tally.categories.turn_to(program.categories());
+            matched.categories.iter().for_each(|category| self.tally.categories.add(*category as usize, 1));
+        }
         if event.kind == heroku::ROUTER && by_parser != heroku::ROUTER {
             self.scratch.told = self.scratch.told_by_fields();
         }

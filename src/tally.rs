@@ -1,7 +1,11 @@
 //! Partial sums that are served as they stand: each shard fills its own, the ledger adds them up.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::batch::ListenerId;
 use crate::event::{KindId, Severity};
+use crate::limits;
 
 /// Router status classes: none, 1xx to 5xx, other.
 pub const STATUS_CLASSES: [&str; 7] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx", "other"];
@@ -43,6 +47,14 @@ pub struct Tally {
     /// Messages reported lost, by code.
     lost: Vec<u64>,
     drains: Drains,
+    /// Places that masks covered, by mask.
+    pub redacted: Named,
+    /// Events by category.
+    pub categories: Named,
+    /// Values that did not convert to their field's type.
+    pub unconverted: u64,
+    /// Fields that two objects of packs wrote on one event.
+    pub conflicts: u64,
     /// Batches it covers.
     pub batches: u64,
 }
@@ -109,6 +121,10 @@ impl Tally {
             let known = self.drains.knows(drain) || self.drains.counts.len() < drain_series;
             self.drains.add(if known { drain } else { b"other" }, n);
         }
+        self.redacted.merge(&other.redacted);
+        self.categories.merge(&other.categories);
+        self.unconverted += other.unconverted;
+        self.conflicts += other.conflicts;
         self.batches += other.batches;
     }
 
@@ -138,6 +154,61 @@ impl Tally {
     /// Events by drain, in no order.
     pub fn drains(&self) -> impl Iterator<Item = (&[u8], u64)> + '_ {
         self.drains.all()
+    }
+}
+
+/// Counts by name, where the names are a table of the plan: it may be another after a reload.
+#[derive(Debug, Default)]
+pub struct Named {
+    names: Option<Arc<[Box<str>]>>,
+    /// By name of the table.
+    counts: Vec<u64>,
+    /// Of tables before, and what was merged.
+    others: BTreeMap<Box<str>, u64>,
+}
+
+impl Named {
+    /// Counts go by this table from now on.
+    #[inline(always)]
+    pub fn turn_to(&mut self, names: &Arc<[Box<str>]>) {
+        if !self.names.as_ref().is_some_and(|known| Arc::ptr_eq(known, names)) {
+            self.turn(names);
+        }
+    }
+
+    #[cold]
+    fn turn(&mut self, names: &Arc<[Box<str>]>) {
+        let before = core::mem::take(self);
+        self.merge(&before);
+        self.names = Some(names.clone());
+        self.counts.resize(names.len(), 0);
+    }
+
+    /// Adds to the name at an index of the table.
+    #[inline(always)]
+    pub fn add(&mut self, index: usize, n: u64) {
+        if let Some(count) = self.counts.get_mut(index) {
+            *count += n;
+        }
+    }
+
+    /// Adds another's counts; names beyond `limits::NAMED_SERIES` count under `other`.
+    fn merge(&mut self, other: &Named) {
+        for (name, n) in other.all() {
+            if let Some(count) = self.others.get_mut(name) {
+                *count += n;
+                continue;
+            }
+            let known = self.others.len() < limits::NAMED_SERIES;
+            *self.others.entry(if known { name } else { "other" }.into()).or_default() += n;
+        }
+    }
+
+    /// Non-zero counts by name; a name may come twice.
+    pub fn all(&self) -> impl Iterator<Item = (&str, u64)> + '_ {
+        let names = self.names.iter().flat_map(|names| names.iter());
+        let own = names.zip(&self.counts).map(|(name, n)| (&**name, *n));
+        own.chain(self.others.iter().map(|(name, n)| (&**name, *n))).filter(|(_, n)| *n > 0)
     }
 }
 
@@ -249,6 +320,31 @@ mod tests {
         sum.merge(&part, 1);
         sum.merge(&part, 1);
         assert_eq!(sum.events().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn counts_by_name_outlive_their_table() {
+        let table = |names: &[&str]| -> Arc<[Box<str>]> { names.iter().map(|name| (*name).into()).collect() };
+        let (first, second) = (table(&["a", "b"]), table(&["b", "c"]));
+        let (mut sum, mut part) = (Tally::default(), Tally::default());
+        part.categories.turn_to(&first);
+        part.categories.add(1, 2);
+        part.categories.turn_to(&second);
+        part.categories.add(0, 3);
+        part.categories.add(1, 1);
+        part.categories.add(7, 1);
+        for _ in 0..2 {
+            sum.merge(&part, 1);
+        }
+        assert_eq!(sum.categories.all().collect::<Vec<_>>(), [("b", 10), ("c", 2)]);
+        let many: Vec<String> = (0..limits::NAMED_SERIES + 9).map(|n| n.to_string()).collect();
+        let many = table(&many.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut part = Tally::default();
+        part.redacted.turn_to(&many);
+        (0..many.len()).for_each(|index| part.redacted.add(index, 1));
+        sum.merge(&part, 1);
+        assert_eq!(sum.redacted.all().count(), limits::NAMED_SERIES + 1);
+        assert_eq!(sum.redacted.all().find(|(name, _)| *name == "other"), Some(("other", 9)));
     }
 
     #[test]

@@ -60,19 +60,24 @@ fn a_batch_allocates_the_same_for_50_events_as_for_400() {
     /// A few vectors of the outcome, and the parcel's place in it.
     const A_BATCH_MAX: u64 = 6;
     for corpus in CORPORA {
-        // With rules: the Heroku pack with all its alerts on, and a thousand literals.
+        // With rules: the Heroku pack with all its alerts on, and a thousand literals. With masks: that pack and
+        // one of each kind.
         for (format, rules) in [
             (None, None),
             (Some(Format::Ndjson), None),
             (Some(Format::Ndjson), Some("heroku,generic!")),
             (Some(Format::Ndjson), Some("1000")),
+            (Some(Format::Ndjson), Some("masks")),
         ] {
             let (mut small, mut large) = (corpus.batches(8, 50), corpus.batches(8, 400));
             for (few, many) in small.iter().zip(&large) {
                 assert!(few.frames.len() == 50 && many.frames.len() > 250, "{}: sizes", corpus.name);
             }
             let mut work = Work::new(format);
-            if let Some(rules) = rules {
+            if rules == Some("masks") {
+                work.know("heroku,generic!");
+                work.mask();
+            } else if let Some(rules) = rules {
                 work.know(rules);
             }
             // Signals are filled in turns.

@@ -235,6 +235,17 @@ type Sealed = BTreeSet<(String, String, i64, i64, i64)>;
 
 /// Runs events that come in this order, so many a batch, over so many shards.
 fn run(plan: &Arc<Plan>, events: &[One], sizes: &[usize], shards: usize) -> (Sealed, usize) {
+    run_with(plan, events, sizes, shards, |ledger, _| ledger)
+}
+
+/// The same; after each batch `between` may put another ledger in the place of one.
+fn run_with(
+    plan: &Arc<Plan>,
+    events: &[One],
+    sizes: &[usize],
+    shards: usize,
+    between: impl Fn(Ledger, u64) -> Ledger,
+) -> (Sealed, usize) {
     let origin = Arc::new(Origin {
         listener: ListenerId(0),
         peer: None,
@@ -275,6 +286,7 @@ fn run(plan: &Arc<Plan>, events: &[One], sizes: &[usize], shards: usize) -> (Sea
         shards[shard].process(plan, &batch, &mut outcome);
         ledger.apply(&outcome);
         records.extend(ledger.take_records());
+        ledger = between(ledger, number);
     }
     ledger.tick(now + 4_000_000_000);
     records.extend(ledger.take_records());
@@ -355,6 +367,17 @@ proptest! {
         let expected = oracle(&rules, &events);
         let (one_by_one, _) = run(&plan, &events, &[1], 1);
         prop_assert_eq!(&one_by_one, &expected, "{:?}", rules);
+        let restored = |ledger: Ledger, number: u64| {
+            if !number.is_multiple_of(3) {
+                return ledger;
+            }
+            let mut next = Ledger::new(plan.clone());
+            assert_eq!(next.restore(&ledger.snapshot(), 0).map(|anew| anew.len()), Some(0));
+            assert_eq!(next.snapshot(), ledger.snapshot());
+            next
+        };
+        let (restarted, _) = run_with(&plan, &arrival(&events, &jitter), &sizes, shards, restored);
+        prop_assert_eq!(&restarted, &expected, "after restarts: {:?}", rules);
         let (mixed, _) = run(&plan, &arrival(&events, &jitter), &sizes, shards);
         prop_assert_eq!(&mixed, &expected, "{:?}", rules);
     }

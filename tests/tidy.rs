@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// Modules that are functions of bytes, numbers and given times.
 const PURE: &[&str] = &[
-    "event", "batch", "limits", "outcome", "frame", "parse", "plan", "tally", "encode", "signal", "rows",
+    "event", "batch", "limits", "outcome", "frame", "parse", "plan", "tally", "encode", "redact", "signal", "rows",
     "gather", "shard", "gate", "ring", "feed", "ledger", "simd",
 ];
 

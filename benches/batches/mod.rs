@@ -18,6 +18,7 @@ use weir::frame::{Framer, Framing, Step};
 use weir::limits;
 use weir::outcome::Outcome;
 use weir::pack;
+use weir::plan::mask::{Looks, Mask, Masks};
 use weir::plan::{Format, Listener, Output, Plan};
 use weir::shard::Shard;
 use weir_load::corpus::{Class, Mix};
@@ -220,8 +221,15 @@ impl Work {
         if rules.ends_with('!') {
             packs.iter_mut().flat_map(|pack| &mut pack.alerts).for_each(|alert| alert.mode = "on".into());
         }
-        let rules = compile::rules_of(&packs, None, None).expect("packs that go together");
+        let rules = compile::rules_of(&packs, None).expect("packs that go together");
         rules.put_in(&mut self.plan);
+    }
+
+    /// Gives the plan a mask of each kind.
+    pub fn mask(&mut self) {
+        let looks = [Looks::Email, Looks::Bearer, Looks::Card, Looks::Regex("pass(?:word)?[=:]\\S+")];
+        let mask = |looks| Mask::new("mask", looks, "[redacted]").expect("an expression without mistakes");
+        self.plan.masks = Some(Arc::new(Masks::new(looks.map(mask).into(), [1, 2])));
     }
 
     /// Processes a batch; returns the bytes that it wrote.

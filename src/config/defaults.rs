@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use super::template::Template;
 use super::{
     Compress, DeviceId, FileSink, Filter, Format, Framing, LedgerSettings, Limits, Listener, ListenerKind,
-    Log, LogFormat, LogLevel, Parse, Pipeline, Reports, Rotate, Sink, SinkKind, Source, Text, WhenFull,
+    Log, LogFormat, LogLevel, Parse, Pipeline, Reports, Rotate, Sink, SinkKind, Source, State, Text, WhenFull,
 };
 use crate::limits;
 
@@ -35,6 +35,9 @@ impl Default for Pipeline {
             slots: limits::SLOTS,
             parcel_bytes: limits::PARCEL_BYTES,
             packs: packs(),
+            overlay: "weir-state/overlay.yaml".into(),
+            state: state(),
+            redact: Vec::new(),
             ledger: LedgerSettings::default(),
             reports: Reports::default(),
             listeners: vec![
@@ -64,6 +67,10 @@ impl Default for Pipeline {
 /// What a pipeline knows of messages unless it says otherwise.
 pub(super) fn packs() -> Vec<Text> {
     vec!["heroku".into()]
+}
+
+pub(super) fn state() -> State {
+    State { dir: "weir-state".into(), every: Duration::from_secs(10) }
 }
 
 fn listener(name: &str, kind: ListenerKind, port: u16, description: &str) -> Listener {
@@ -117,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_tables_and_the_limits_agree() {
-        let short = "weir: pipeline/v1\nlog: {}\nlisteners:\n\
+        let short = "weir: pipeline/v1\nlog: {}\nstate: {}\nlisteners:\n\
             - {name: a, kind: tcp, bind: ':0', limits: {}, device_id: {}}\nsinks:\n\
             - {name: f, kind: file, root: weir-out, path: x, rotate: {}}\n";
         let (short, default) = (read(short), Pipeline::default());

@@ -63,7 +63,7 @@ pub struct Pipeline {
     pub vectors: bool,
     /// Serves `/metrics`, `/healthz` and `/readyz`.
     pub observe: SocketAddr,
-    /// Serves `/books`; always a loopback address.
+    /// Serves `/books` and `/api/v1/packs`; always a loopback address.
     pub admin: SocketAddr,
     /// Networks whose addresses never count as the client; presets are already expanded.
     pub trusted_proxies: Vec<IpNet>,
@@ -76,12 +76,17 @@ pub struct Pipeline {
     pub slots: usize,
     /// Bytes of encoded events in flight above which no slot is given.
     pub parcel_bytes: usize,
-    /// Ids of compiled-in packs, or paths of others; in this order.
+    /// Ids of packs that are compiled in or were imported, or paths of others; in this order.
     pub packs: Vec<Text>,
+    /// The file of what the site changes about its packs.
+    pub overlay: Text,
+    pub state: State,
     /// How windows are kept.
     pub ledger: LedgerSettings,
     /// Where reports are written.
     pub reports: Reports,
+    /// What no output shows, besides what the packs mask.
+    pub redact: Vec<Written>,
     /// In the order of the file, the disabled ones too; names are unique. Empty only where the key is absent, for `replay`.
     pub listeners: Vec<Listener>,
     /// By drain token.
@@ -107,6 +112,15 @@ impl Default for Reports {
     fn default() -> Reports {
         Reports { dir: None, zone: None, spool_bytes: 1 << 30 }
     }
+}
+
+/// What outlives a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Folder of imported packs and of what the ledger keeps.
+    pub dir: Text,
+    /// How often the ledger's state is written.
+    pub every: Duration,
 }
 
 /// How weir itself logs.

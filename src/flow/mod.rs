@@ -476,16 +476,34 @@ impl Flow {
         self.view().sinks.iter().all(|sink| !sink.books.dropped.contains_key(shutdown))
     }
 
+    /// The ledger's state, as a file; `None` if no alert is watched.
+    pub fn snapshot(&self) -> Option<Vec<u8>> {
+        let ledger = lock(&self.shared.ledger);
+        (!ledger.alerts().is_empty()).then(|| ledger.snapshot())
+    }
+
+    /// Lets the ledger go on from a snapshot, before anything has arrived; returns the alerts that begin anew, or `None` if
+    /// it is no snapshot or damaged.
+    pub fn restore(&self, snapshot: &[u8]) -> Option<Vec<Box<str>>> {
+        lock(&self.shared.ledger).restore(snapshot, now_us())
+    }
+
+    /// Says that nothing is known of the time before now.
+    pub fn begin_anew(&self) {
+        lock(&self.shared.ledger).warm(now_us());
+    }
+
     /// Lets the windows of alerts run to their end, for those who know that nothing more comes.
     pub fn end_windows(&self) {
         lock(&self.shared.ledger).end();
         self.shared.tell();
     }
 
-    /// Hands on the rows of reports that wait, for those who may go on later.
+    /// Hands on the rows of reports that wait, for those who may go on later; reports say nothing after it.
     pub fn rest_reports(&self) {
         lock(&self.shared.ledger).rest();
         self.shared.tell();
+        *lock(&self.shared.tell_reports) = Box::new(|_| {});
     }
 
     /// Every listener's figures, by id.

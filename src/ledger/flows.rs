@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::kept::{Kept, put_all};
 use crate::limits;
 use crate::signal::Flow;
 
@@ -41,5 +42,22 @@ impl Flows {
         };
         let cut = all.into_iter().flatten().filter(within);
         cut.fold((0, 0), |(seen, lost), (_, s, l)| (seen + s, lost + l))
+    }
+}
+
+impl Kept for Flows {
+    fn put(&self, out: &mut Vec<u8>) {
+        let mut all: Vec<_> = self.drains.iter().collect();
+        all.sort_unstable_by_key(|(drain, _)| *drain);
+        (all.len() as u32).put(out);
+        for (drain, buckets) in all {
+            drain.put(out);
+            put_all(buckets.iter(), out);
+        }
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Flows> {
+        let all: Vec<(Box<[u8]>, Vec<(i64, u64, u64)>)> = Kept::take(input)?;
+        Some(Flows { drains: all.into_iter().map(|(drain, buckets)| (drain, buckets.into())).collect() })
     }
 }

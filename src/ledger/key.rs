@@ -2,6 +2,7 @@
 
 use super::record::KeyValue;
 use crate::plan::Plan;
+use crate::plan::mask::MaskScratch;
 use crate::plan::rules::convert::Number;
 use crate::plan::watch::{Alert, Part, Piece};
 use crate::signal::{push_value, values};
@@ -102,9 +103,16 @@ pub fn expected(alert: &Alert, plan: &Plan, name: &str) -> Vec<Vec<u8>> {
     if tokens.is_empty() {
         tokens.push(name);
     }
+    // A masked value is known to the ledger by what stands for it.
+    let masks = plan.masks.as_ref().filter(|_| !alert.has_drain);
+    let field = alert.key.first().map_or("", |(name, _)| name.strip_prefix("fields.").unwrap_or(name));
     let encode = |token: &&str| {
-        let mut out = Vec::new();
-        push_value(Some(token.as_bytes()), false, &mut out);
+        let (mut value, mut out) = (Vec::new(), Vec::new());
+        match masks {
+            Some(masks) => _ = masks.key(field, token.as_bytes(), &mut MaskScratch::default(), &mut value),
+            None => value.extend_from_slice(token.as_bytes()),
+        }
+        push_value(Some(&value), false, &mut out);
         out
     };
     tokens.iter().map(encode).collect()

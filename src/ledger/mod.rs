@@ -5,6 +5,7 @@
 
 pub mod alerts;
 mod flows;
+mod kept;
 mod key;
 pub mod record;
 pub mod reports;
@@ -72,6 +73,23 @@ impl Ledger {
     pub fn end(&mut self) {
         self.alerts.end();
         self.reports.end();
+    }
+
+    /// All that has to outlive a restart, as a file.
+    pub fn snapshot(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        self.alerts.put(&mut body);
+        kept::sealed(&body)
+    }
+
+    /// Goes on from a snapshot, at `now_us`; returns the alerts that begin anew. `None` if it is no snapshot, or damaged.
+    pub fn restore(&mut self, file: &[u8], now_us: i64) -> Option<Vec<Box<str>>> {
+        self.alerts.restore(kept::opened(file)?, now_us)
+    }
+
+    /// Begins without what was known before: windows that begin before `now_us` are not whole.
+    pub fn warm(&mut self, now_us: i64) {
+        self.alerts.warm(now_us);
     }
 
     /// What alerts said since the last time, in order.

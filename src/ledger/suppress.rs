@@ -1,5 +1,6 @@
 //! Suppression: of episodes with equal keys, one in a while is told; the others are counted in the next.
 
+use super::kept::{Kept, kept};
 use crate::plan::watch::Suppress;
 
 #[derive(Debug, Default)]
@@ -35,6 +36,25 @@ impl Suppressed {
             self.keys.insert(key.into(), Quiet { from_us: time_us, suppressed: 0 });
         }
         Some(0)
+    }
+}
+
+kept!(Quiet { from_us, suppressed });
+
+impl Kept for Suppressed {
+    fn put(&self, out: &mut Vec<u8>) {
+        let mut all: Vec<(&Box<[u8]>, &Quiet)> = self.keys.iter().collect();
+        all.sort_unstable_by_key(|(key, _)| *key);
+        (all.len() as u32).put(out);
+        for (key, quiet) in all {
+            key.put(out);
+            quiet.put(out);
+        }
+    }
+
+    fn take(input: &mut &[u8]) -> Option<Suppressed> {
+        let all: Vec<(Box<[u8]>, Quiet)> = Kept::take(input)?;
+        Some(Suppressed { keys: all.into_iter().collect() })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::names::{Complaint, child, entries, items, text};
 use super::read::template;
 use super::walk::Walk;
-use super::{Pack, keys};
+use super::{Pack, Param, keys};
 use crate::config::node::{Node, Value};
 use crate::config::read::Reader;
 use crate::config::schema::nearest;
@@ -36,13 +36,25 @@ pub(super) fn all(
         metric(r, walk, node);
     }
     for node in items(child(root, "redact")) {
-        let given = ["builtin", "regex", "field"].iter().filter(|key| child(node, key).is_some()).count();
-        if given == 0 {
-            r.note(node.at, "the mask says nothing", "one of `builtin`, `regex` and `field`");
-        }
+        mask(r, node);
     }
     for node in items(child(root, "tests")) {
         test(r, node, pack);
+    }
+}
+
+/// Notes if a mask says nothing, or two things.
+pub(super) fn mask(r: &mut Reader<'_>, node: &Node) {
+    let has = |key: &str| child(node, key).is_some();
+    if !["builtin", "regex", "field"].into_iter().any(has) {
+        r.note(node.at, "the mask says nothing", "one of `builtin`, `regex` and `field`");
+    }
+    if has("builtin") && has("regex") {
+        r.note(
+            node.at,
+            "the mask has both `builtin` and `regex`",
+            "two masks; `field` may stand with either",
+        );
     }
 }
 
@@ -67,35 +79,23 @@ fn head(r: &mut Reader<'_>, root: &Node) {
             None => r.note(node.at, format!("`{wanted}` is no bound of a version"), "`\">=0.1\"`"),
         }
     }
-    for (name, param) in entries(child(head, "params")) {
-        let word = |key: &str| text(child(param, key));
-        let (Some(ty), Some(default)) = (word("type"), word("default")) else { continue };
-        let amount = |text: &str| match ty {
-            "int" | "number" => Number::parse(text.as_bytes()),
-            "duration" => crate::config::duration(text)
-                .and_then(|d| Some(Number::of(u64::try_from(d.as_millis()).ok()?))),
-            "size" => crate::config::size(text).map(Number::of),
-            _ => None,
+    for (name, spec) in entries(child(head, "params")) {
+        let (Some(_), Some(default)) = (text(child(spec, "type")), text(child(spec, "default"))) else {
+            continue;
         };
-        let fits = match ty {
-            "flag" => matches!(default, "true" | "false"),
-            "text" => true,
-            "int" => amount(default).is_some() && !default.contains('.'),
-            _ => amount(default).is_some(),
-        };
-        let above =
-            |bound: Option<&str>| bound.and_then(amount).is_none_or(|min| amount(default) >= Some(min));
-        let below =
-            |bound: Option<&str>| bound.and_then(amount).is_none_or(|max| amount(default) <= Some(max));
-        if !fits || !above(word("min")) || !below(word("max")) {
-            let at = child(param, "default").map_or(name.at, |node| node.at);
-            r.note(
-                at,
-                format!("`{default}` is no value of the {ty} `{}`", name.text),
-                "mind `min` and `max`",
-            );
+        let param = param(spec);
+        if !param.takes(default) {
+            let at = child(spec, "default").map_or(name.at, |node| node.at);
+            let message = format!("`{default}` is no value of the {} `{}`", param.ty, name.text);
+            r.note(at, message, "mind `min` and `max`");
         }
     }
+}
+
+/// What a param may be.
+pub(super) fn param(node: &Node) -> Param {
+    let word = |key: &str| text(child(node, key)).map(str::to_string);
+    Param { ty: word("type").unwrap_or_default(), min: word("min"), max: word("max") }
 }
 
 fn device_id(r: &mut Reader<'_>, root: &Node, warnings: &mut Vec<Complaint>) {

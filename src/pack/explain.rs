@@ -5,16 +5,24 @@ use serde_json::Value as Json;
 use super::compile::For;
 use super::probe::{Probe, Seen};
 use super::{CompileError, Pack, compile};
+use crate::ledger::Ledger;
+use crate::ledger::record::KeyValue;
+use crate::ledger::window::Reading;
+use crate::outcome::Outcome;
+use crate::parse::time;
 use crate::plan::rules::cond::{Compare, Cond, Glob, How, Op, Subject, Test};
-use crate::plan::rules::convert::Type;
+use crate::plan::rules::convert::{Number, Type};
 use crate::plan::rules::plain::{Parts, holds, test_holds};
+use crate::plan::watch::Form;
+use crate::shard::Shard;
 
 /// Literals of a test that are shown.
 const LITERALS_SHOWN: usize = 6;
 /// Bytes of a value that are shown.
 const VALUE_SHOWN: usize = 120;
 
-/// Explains one line; `only` is the id of an alert, category or knowledge object, bare or whole.
+/// Explains one line; `only` is the id of an alert, category or knowledge object, bare or whole. `with` are frames that came
+/// before it: then windows are told as far as they were.
 ///
 /// # Errors
 /// Packs that do not go together. An id that nothing has is answered by a text that says so.
@@ -23,6 +31,7 @@ pub fn explain(
     line: &[u8],
     received_us: i64,
     only: Option<&str>,
+    with: &[Vec<u8>],
 ) -> Result<String, CompileError> {
     let compiled = compile::compile_with(packs, &[], For::Explaining)?;
     let types: Vec<(String, Type)> =
@@ -36,6 +45,7 @@ pub fn explain(
         Some(only) => only == id || only == format!("{}.{kind}.{id}", pack.id),
         None => kind == "alert",
     };
+    let windows = if with.is_empty() { Vec::new() } else { windows(packs, line, with)? };
     let mut any = false;
     for pack in packs {
         let all = pack
@@ -50,12 +60,72 @@ pub fn explain(
             let word = if matches { "matches" } else { "does not match" };
             out.push_str(&format!("\n{}.{kind}.{id}: {word}\n", pack.id));
             tree(&mut out, when, &seen.parts, 1);
+            let own = windows.iter().filter(|(alert, _)| *alert == format!("{}.{kind}.{id}", pack.id));
+            own.for_each(|(_, text)| out.push_str(text));
         }
     }
     if let (Some(only), false) = (only, any) {
         out.push_str(&format!("\nno alert, category or knowledge object is called `{only}`\n"));
     }
     Ok(out)
+}
+
+/// How far the windows are that the line belongs to, behind the frames that came before it: alert and text.
+fn windows(packs: &[Pack], line: &[u8], before: &[Vec<u8>]) -> Result<Vec<(String, String)>, CompileError> {
+    let mut all = packs.to_vec();
+    all.iter_mut().flat_map(|pack| &mut pack.alerts).for_each(|alert| alert.mode = "on".into());
+    let mut probe =
+        Probe::new(compile::compile_with(&all, &[], For::Tests)?, Vec::new(), true).knowing(packs);
+    let plan = probe.plan().clone();
+    let (mut shard, mut ledger, mut outcome) =
+        (Shard::default(), Ledger::new(plan.clone()), Outcome::default());
+    let mut time_of = |frame: &[u8]| {
+        let seen = probe.see(frame, 0);
+        seen.json["time"].as_str().and_then(|time| time::rfc3339(time.as_bytes())).unwrap_or(0)
+    };
+    let until = time_of(line);
+    // What is later is not known yet, and the line itself may be among the frames.
+    let mut frames: Vec<(i64, &[u8])> = before.iter().map(|frame| (time_of(frame), &frame[..])).collect();
+    let itself = frames.iter().rposition(|(_, frame)| *frame == line);
+    itself.map(|at| frames.remove(at));
+    frames.retain(|(time, _)| *time <= until);
+    frames.push((until, line));
+    let mut now = 0;
+    for ((time, frame), number) in frames.into_iter().zip(1..) {
+        now = now.max(time);
+        shard.process(&plan, &probe.batch(frame, number, now), &mut outcome);
+        ledger.apply(&outcome);
+    }
+    let Some(signals) = &outcome.signals else { return Ok(Vec::new()) };
+    let readings = ledger.alerts().readings(signals).into_iter();
+    let text =
+        |(index, key, reading, (from, to)): (usize, Vec<(Box<str>, KeyValue)>, Reading, (i64, i64))| {
+            let alert = &plan.watch.alerts[index];
+            let number = |number: Number| {
+                let mut out = Vec::new();
+                number.write(&mut out);
+                String::from_utf8_lossy(&out).into_owned()
+            };
+            let steps = match &alert.form {
+                Form::AllOf(steps) => Some(u64::from(*steps)),
+                Form::Sequence(steps) => Some(steps.iter().filter(|negated| !**negated).count() as u64),
+                _ => None,
+            };
+            let bound =
+                alert.bound.map(|bound| bound.to).or(steps.map(Number::of)).map_or("-".into(), number);
+            let keys: Vec<String> =
+                key.iter().map(|(name, value)| format!("{name} {}", value.shown())).collect();
+            let verdict = if reading.holds { "holds" } else { "does not hold" };
+            let value = number(reading.value);
+            let stamp = |us: i64| String::from_utf8_lossy(&time::write(us)).into_owned();
+            let (from, to) = (stamp(from), stamp(to));
+            let text = format!(
+                "  {value} of {bound} in the window {from} to {to}, which {verdict}: {}\n",
+                keys.join(", ")
+            );
+            (alert.about.alert.to_string(), text)
+        };
+    Ok(readings.map(text).collect())
 }
 
 /// What the event is, and where its fields come from.
@@ -209,7 +279,7 @@ mod tests {
     fn explain_shows_each_test() {
         let packs = [built_in("heroku").unwrap()];
         let line = b"<190>1 2026-01-01T00:00:00Z d.x app web.1 - - job failed";
-        let text = explain::explain(&packs, line, 0, Some("auth_failure")).unwrap();
+        let text = explain::explain(&packs, line, 0, Some("auth_failure"), &[]).unwrap();
         for part in [
             "kind         app\n",
             "categories   heroku.category.application\n",
@@ -220,8 +290,8 @@ mod tests {
             assert!(text.contains(part), "{part} in\n{text}");
         }
         let json = br#"<190>1 2026-01-01T00:00:00Z d.x app web.1 - - {"status":"abc"}"#;
-        let text = explain::explain(&packs, json, 0, Some("heroku.alert.auth_failure")).unwrap();
+        let text = explain::explain(&packs, json, 0, Some("heroku.alert.auth_failure"), &[]).unwrap();
         assert!(text.contains("false status = 401   (counts as absent: `abc` does not convert)"), "{text}");
-        assert!(explain::explain(&packs, line, 0, Some("x")).unwrap().contains("is called `x`"));
+        assert!(explain::explain(&packs, line, 0, Some("x"), &[]).unwrap().contains("is called `x`"));
     }
 }

@@ -160,7 +160,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// The value of a key of a mapping.
-pub(super) fn child<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
+pub(crate) fn child<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
     match &node.value {
         Value::Map(entries) => entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| value),
         _ => None,
@@ -168,7 +168,7 @@ pub(super) fn child<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
 }
 
 /// The entries of a mapping; nothing has none.
-pub(super) fn entries(node: Option<&Node>) -> &[(crate::config::node::Name, Node)] {
+pub(crate) fn entries(node: Option<&Node>) -> &[(crate::config::node::Name, Node)] {
     match node.map(|node| &node.value) {
         Some(Value::Map(entries)) => entries,
         _ => &[],
@@ -176,7 +176,7 @@ pub(super) fn entries(node: Option<&Node>) -> &[(crate::config::node::Name, Node
 }
 
 /// The items of a list; nothing has none.
-pub(super) fn items(node: Option<&Node>) -> &[Node] {
+pub(crate) fn items(node: Option<&Node>) -> &[Node] {
     match node.map(|node| &node.value) {
         Some(Value::List(items)) => items,
         _ => &[],
@@ -184,7 +184,7 @@ pub(super) fn items(node: Option<&Node>) -> &[Node] {
 }
 
 /// The text of a single value.
-pub(super) fn text(node: Option<&Node>) -> Option<&str> {
+pub(crate) fn text(node: Option<&Node>) -> Option<&str> {
     match node.map(|node| &node.value) {
         Some(Value::Scalar { text, .. }) => Some(text),
         _ => None,

@@ -8,7 +8,9 @@ use super::names::{Complaint, Names, child, entries, items, text};
 use super::scope::Scope;
 use super::values::joined;
 use super::walk::Walk;
-use super::{Category, Derive, FILE_BYTES_MAX, Object, ObjectRule, Pack, alert, check, keys, report, trial};
+use super::{
+    Category, Derive, FILE_BYTES_MAX, Mask, Object, ObjectRule, Pack, alert, check, keys, report, trial,
+};
 use crate::config::node::{self, At, Node, Value};
 use crate::config::read::{Reader, text_of};
 use crate::config::schema::nearest;
@@ -30,6 +32,13 @@ pub fn is_pack(text: &str) -> bool {
     lines
         .next()
         .is_some_and(|version| version.trim_start().trim_start_matches(['"', '\'']).starts_with("pack/"))
+}
+
+/// The id that a text says of itself, whatever else is wrong with it.
+pub fn id_of(text: &str) -> Option<String> {
+    let tree = node::parse(text);
+    let head = tree.root.as_ref().and_then(|root| child(root, "pack"));
+    head.and_then(|head| self::text(child(head, "id"))).map(str::to_string)
 }
 
 /// Reads the pack at `path`, a file or a folder; `set` gives params other values, `others` are packs it may name.
@@ -114,6 +123,10 @@ fn pack(
             .iter()
             .filter_map(|(name, node)| field(r, &walk, &name.text, name.at, node))
             .collect(),
+        param_specs: entries(head.and_then(|head| child(head, "params")))
+            .iter()
+            .map(|(name, node)| (name.text.clone(), check::param(node)))
+            .collect(),
         params: names.params().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
         ..Pack::default()
     };
@@ -150,11 +163,11 @@ fn pack(
     }
     let on_no_match = child(root, "device_id").and_then(|device| text(child(device, "on_no_match")));
     pack.on_no_match = on_no_match.map(OnNoMatch::named);
-    let others_of =
-        [("dashlet", "dashlets", "id"), ("metric", "metrics", "name"), ("redact", "redact", "id")];
+    let others_of = [("dashlet", "dashlets", "id"), ("metric", "metrics", "name")];
     for (kind, section, id) in others_of {
         pack.others.extend(items(child(root, section)).iter().map(|node| (kind, whole(node, id))));
     }
+    pack.masks = items(child(root, "redact")).iter().map(|node| mask(&walk, node)).collect();
     pack.tests = items(child(root, "tests")).iter().map(|node| trial::read(r, node)).collect();
     check::all(r, root, &walk, &pack, warnings);
     for (name, at) in names.unused() {
@@ -609,6 +622,20 @@ fn derive(
         }
     }
     Some(Derive { field: name.to_string(), steps })
+}
+
+/// Reads a mask that was checked against the tables.
+pub(super) fn mask(walk: &Walk<'_>, node: &Node) -> Mask {
+    let word = |name: &str| text(child(node, name)).map(str::to_string);
+    Mask {
+        id: word("id").unwrap_or_default(),
+        builtin: word("builtin"),
+        regex: word("regex"),
+        field: word("field"),
+        when: child(node, "detect").and_then(|detect| walk.conds.get(&detect.at)).cloned(),
+        with: word("with").unwrap_or_else(|| "[redacted]".into()),
+        is_on: word("mode").as_deref() == Some("on"),
+    }
 }
 
 /// The values of a mapping of single values, by key.

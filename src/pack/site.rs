@@ -1,17 +1,20 @@
-//! What a pipeline says in the language of packs: the conditions of its sinks.
+//! What a pipeline says in the language of packs: the conditions of its sinks, and its masks.
 //!
 //! It is read when the packs are known, since it names their fields, categories and macros. A pipeline has no names of
 //! its own: macros and categories are those of packs, by their full ids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::compile::Extra;
 use super::detect::Detects;
 use super::scope::Scope;
-use super::{Category, Pack};
+use super::walk::Walk;
+use super::{Category, Mask, Pack, check, keys, read};
+use crate::config::node::At;
 use crate::config::read::Reader;
 use crate::config::{Pipeline, Problems, Written};
 use crate::parse::heroku;
+use crate::plan::mask::{self, Looks};
 use crate::plan::rules::cond::Cond;
 
 /// What of a sink's filter the program has to know.
@@ -30,6 +33,8 @@ pub struct Filter {
 pub struct Site {
     /// Each filter once, by the sinks in the order of the file.
     pub filters: Vec<Filter>,
+    /// Those that are on, of the packs in their order, then of the pipeline.
+    pub masks: Vec<mask::Mask>,
     /// For the compiler.
     pub extra: Extra,
 }
@@ -40,7 +45,7 @@ pub struct Site {
 /// Every problem of it, in its order.
 pub fn site(pipeline: &Pipeline, packs: &[Pack]) -> Result<Site, Problems> {
     let mut r = Reader::again(&pipeline.source);
-    let mut detects = Detects::new(scope(packs), &[]);
+    let mut walk = Walk { detects: Detects::new(scope(packs), &[]), conds: HashMap::new() };
     let mut site = Site::default();
     for sink in pipeline.sinks.iter().filter(|sink| !sink.filter.takes_all()) {
         let said = sink.filter.said();
@@ -49,7 +54,7 @@ pub fn site(pipeline: &Pipeline, packs: &[Pack]) -> Result<Site, Problems> {
             continue;
         }
         let mut select = |written: &Written, what: &str| {
-            let cond = cond(&mut r, &mut detects, written, &format!("{what} of sink `{}`", sink.name));
+            let cond = cond(&mut r, &mut walk.detects, written, &format!("{what} of sink `{}`", sink.name));
             site.extra.select(cond.unwrap_or(Cond::Any(Vec::new())))
         };
         let of_where = sink.filter.detect.as_ref().map(|detect| select(detect, "`where`"));
@@ -57,7 +62,32 @@ pub fn site(pipeline: &Pipeline, packs: &[Pack]) -> Result<Site, Problems> {
         let sample = sample.collect();
         site.filters.push(Filter { said, select: of_where, sample });
     }
-    for (at, block) in std::mem::take(&mut detects.unused_blocks) {
+    for mask in packs.iter().flat_map(|pack| pack.masks.iter().map(move |mask| (&pack.id, mask))) {
+        site.mask(mask.0, mask.1);
+    }
+    let mut names: Vec<String> = Vec::new();
+    for written in &pipeline.redact {
+        let before = r.noted();
+        if !walk.section(&mut r, &written.node, keys::REDACT, "the pipeline") {
+            continue;
+        }
+        check::mask(&mut r, &written.node);
+        let mask = read::mask(&walk, &written.node);
+        if names.contains(&mask.id) {
+            r.note(written.node.at, format!("two masks are called `{}`", mask.id), "rename one");
+        }
+        names.push(mask.id.clone());
+        if written.has_variables {
+            r.hide_notes(before, written.node.at);
+        } else if r.noted() == before {
+            site.mask("pipeline", &mask);
+        }
+    }
+    if site.masks.len() > mask::MASKS_MAX {
+        let at = pipeline.redact.first().map_or(At { line: 1, column: 1 }, |first| first.node.at);
+        r.note(at, format!("{} masks are on", site.masks.len()), format!("at most {}", mask::MASKS_MAX));
+    }
+    for (at, block) in std::mem::take(&mut walk.detects.unused_blocks) {
         r.note(at, format!("block `{block}` is not part of the condition"), "`condition` names it");
     }
     match r.is_clean() {
@@ -73,6 +103,29 @@ fn cond(r: &mut Reader<'_>, detects: &mut Detects<'_>, written: &Written, owner:
         r.hide_notes(before, written.node.at);
     }
     cond
+}
+
+impl Site {
+    /// Takes a mask of `owner`, if it is on.
+    fn mask(&mut self, owner: &str, mask: &Mask) {
+        if !mask.is_on {
+            return;
+        }
+        let looks = match (mask.builtin.as_deref(), &mask.regex) {
+            (Some("email"), _) => Looks::Email,
+            (Some("bearer"), _) => Looks::Bearer,
+            (Some(_), _) => Looks::Card,
+            (None, Some(pattern)) => Looks::Regex(pattern),
+            (None, None) => Looks::Whole,
+        };
+        let id = format!("{owner}.redact.{}", mask.id);
+        let mut compiled =
+            mask::Mask::new(&id, looks, &mask.with).expect("the checker tries every expression");
+        compiled.field = mask.field.as_deref().map(Into::into);
+        compiled.select = mask.when.as_ref().map(|when| self.extra.select(when.clone()));
+        self.extra.fields.extend(compiled.field.clone());
+        self.masks.push(compiled);
+    }
 }
 
 impl Extra {

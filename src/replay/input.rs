@@ -130,6 +130,23 @@ pub fn read(
     Ok(stream.read)
 }
 
+/// All frames of a file, framed as its first bytes say.
+///
+/// # Errors
+/// Those of the file.
+pub fn frames(path: &Path) -> io::Result<Vec<Vec<u8>>> {
+    struct Kept(Vec<Vec<u8>>);
+    impl Taker for Kept {
+        fn line(&mut self, line: Line<'_>) {
+            self.0.push(line.bytes.to_vec());
+        }
+        fn progress(&mut self, _: u64) {}
+    }
+    let mut kept = Kept(Vec::new());
+    read(path, &mut Input::open(path)?, InputFraming::Auto, FRAME_BYTES, &mut kept)?;
+    Ok(kept.0)
+}
+
 struct Stream {
     framer: Framer,
     records: bool,

@@ -173,9 +173,9 @@ fn plan(options: &Options) -> io::Result<Plan> {
     if options.reports.is_none() {
         packs.iter_mut().for_each(|pack| pack.reports.clear());
     }
-    let zone = Some(options.pipeline.reports.zone.clone().unwrap_or(options.pipeline.zone.clone()));
-    let rules = compile::rules_of(&packs, zone, None).map_err(io::Error::other)?;
-    rules.put_in(&mut plan);
+    // Its sinks are not opened, and what they leave out may name packs that are not here.
+    let pipeline = Pipeline { sinks: Vec::new(), ..options.pipeline.clone() };
+    compile::know_packs(&mut plan, &pipeline, &packs, None).map_err(io::Error::other)?;
     plan.listeners = vec![compile::replay_listener(&options.pipeline, &packs).into()];
     plan.received = match options.received {
         // A record says itself when it was received.

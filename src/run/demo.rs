@@ -25,7 +25,8 @@ pub fn run(rate: u64, length: Option<Duration>) -> io::Result<bool> {
     let pipeline = pipeline(&out);
     log::start(crate::config::Log { level: crate::config::LogLevel::Warn, ..pipeline.log });
     let signals = signals()?;
-    let weir = Weir::start(pipeline)?;
+    // Nobody takes requests about packs.
+    let weir = Weir::start(pipeline, crossbeam_channel::bounded(0).0)?;
     let ready = weir.ready();
     let mut say = io::stderr();
     writeln!(say, "{}", serde_json::to_string(&ready).expect("names and addresses are JSON"))?;
@@ -68,6 +69,8 @@ fn folder() -> io::Result<PathBuf> {
 fn pipeline(out: &std::path::Path) -> Pipeline {
     let free = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     let mut pipeline = Pipeline { observe: free, admin: free, ..Pipeline::default() };
+    // What a site changed about its packs is no part of a demo.
+    (pipeline.overlay, pipeline.state.dir) = (Text::default(), Text::default());
     pipeline.listeners.retain(|listener| listener.kind != ListenerKind::Udp);
     for listener in &mut pipeline.listeners {
         listener.bind = free;

@@ -1,9 +1,12 @@
 //! Wires the program: pipeline, flow, sinks, receivers, the two addresses; waits for signals; ends cleanly.
 
 pub mod demo;
+mod packs;
 mod quarantine;
 mod reload;
+mod reports;
 mod sinks;
+mod state;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -11,11 +14,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::Receiver;
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use self::sinks::Told;
+use crate::catalog::Catalog;
 use crate::compile;
 use crate::config::Pipeline;
 use crate::flow::{Flow, Settings};
@@ -23,7 +27,7 @@ use crate::ledger::record::Record;
 use crate::limits;
 use crate::receive::Receivers;
 use crate::telemetry::books::Books;
-use crate::telemetry::serve::{Figures, Phase, Readiness, Servers};
+use crate::telemetry::serve::{Asks, Figures, Phase, Readiness, Servers};
 use crate::telemetry::{log, metrics};
 
 /// A pipeline with where it came from.
@@ -36,7 +40,11 @@ pub struct Loaded {
 /// A running weir.
 pub struct Weir {
     pipeline: Pipeline,
+    /// The packs that run.
+    catalog: Arc<Catalog>,
     flow: Arc<Flow>,
+    keeper: state::Keeper,
+    clerk: reports::Clerk,
     receivers: Receivers,
     told: Arc<Mutex<Told>>,
     servers: Servers,
@@ -77,15 +85,19 @@ enum Signal {
 }
 
 impl Weir {
-    /// Starts everything; the error says what could not be had.
-    pub fn start(pipeline: Pipeline) -> io::Result<Weir> {
+    /// Starts everything; the error says what could not be had. Requests about packs go to `asks`.
+    pub fn start(pipeline: Pipeline, asks: Asks) -> io::Result<Weir> {
         if !pipeline.listeners.iter().any(|listener| listener.enabled) {
             return Err(io::Error::other("no listener is enabled, so nothing could arrive"));
         }
         let threads = compile::threads(&pipeline);
         let mut plan = compile::plan(&pipeline, instance().into());
-        compile::know(&mut plan, &pipeline, None).map_err(io::Error::other)?;
+        plan.key = [0, 1].map(|part| std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), part));
+        let catalog = Catalog::load(&pipeline).map_err(|problems| io::Error::other(problems.to_string()))?;
+        warn(&catalog);
+        compile::know(&mut plan, &pipeline, &catalog.packs, None).map_err(io::Error::other)?;
         let plan = Arc::new(plan);
+        let (tell_reports, clerk) = reports::start(&pipeline, &plan)?;
         let settings = Settings {
             slots: pipeline.slots,
             parcel_bytes: pipeline.parcel_bytes,
@@ -94,10 +106,12 @@ impl Weir {
             batch_bytes: compile::batch_bytes(&pipeline),
             quarantine: quarantine::writer(&pipeline),
             tell: Box::new(|records| records.iter().for_each(log_record)),
-            tell_reports: Box::new(|_| {}),
+            tell_reports,
             clock: true,
         };
         let flow = Flow::start(settings, plan.clone())?;
+        let keeper = state::Keeper::new(&pipeline.state);
+        keeper.restore(&flow);
         let mut told = Told::default();
         let specs = pipeline.sinks.iter().map(|sink| told.open(sink, &plan)).collect::<io::Result<_>>()?;
         flow.change(plan.clone(), specs, &[])?;
@@ -105,13 +119,13 @@ impl Weir {
         let (flow, told) = (Arc::new(flow), Arc::new(Mutex::new(told)));
         let readiness = Arc::new(Readiness::default());
         let figures = Arc::new(Served { flow: flow.clone(), told: told.clone() });
-        let servers = Servers::start(pipeline.observe, pipeline.admin, figures, readiness.clone())?;
+        let servers = Servers::start(pipeline.observe, pipeline.admin, figures, readiness.clone(), asks)?;
         let listeners = compile::ids(&pipeline, &plan);
         let batch_bytes = compile::batch_bytes(&pipeline);
         let receivers = Receivers::start(&listeners, threads, &pipeline.trusted_proxies, intake, batch_bytes)
             .map_err(io::Error::other)?;
         readiness.set(Phase::Ready);
-        Ok(Weir { pipeline, flow, receivers, told, servers, readiness })
+        Ok(Weir { clerk, pipeline, catalog: Arc::new(catalog), flow, keeper, receivers, told, servers, readiness })
     }
 
     /// Addresses that are served and listened on.
@@ -132,12 +146,15 @@ impl Weir {
     }
 
     /// Ends: what has arrived is delivered within `shutdown_after`. Returns the books, and whether all was delivered.
-    pub fn stop(self) -> io::Result<(Books, bool)> {
+    pub fn stop(mut self) -> io::Result<(Books, bool)> {
         let deadline = Instant::now() + self.pipeline.shutdown_after;
         self.readiness.set(Phase::Draining);
         self.receivers.drain();
         self.receivers.join();
         let in_time = self.flow.finish(deadline.saturating_duration_since(Instant::now()));
+        self.keeper.keep(&self.flow);
+        self.flow.rest_reports();
+        self.clerk.stop();
         Ok((Books::of(&self.flow), in_time))
     }
 }
@@ -146,30 +163,47 @@ impl Weir {
 pub fn run(loaded: Loaded, ready_file: Option<&Path>) -> io::Result<bool> {
     log::start(loaded.pipeline.log);
     let signals = signals()?;
-    let mut weir = Weir::start(loaded.pipeline)?;
+    let (asks, asked) = crossbeam_channel::bounded(packs::WAITING_MAX);
+    let mut weir = Weir::start(loaded.pipeline, asks)?;
+    let orders = packs::start(asked)?;
     announce(&weir, ready_file)?;
-    let mut watch = loaded.path.map(reload::Watch::new);
+    let mut watch = reload::Watch::new(loaded.path, &weir.pipeline);
+    // Requests that come often must not keep it from looking at files.
+    let ticks = crossbeam_channel::tick(Duration::from_secs(1));
+    // What a reload says is in the log; only whoever ordered it is told.
     loop {
-        match signals.recv_timeout(Duration::from_secs(1)) {
-            Ok(Signal::Stop) => break,
-            Ok(Signal::Hangup) => {
-                weir.flow.reopen();
-                if let Some(watch) = &mut watch {
-                    weir.reload(watch.read());
+        crossbeam_channel::select! {
+            recv(signals) -> signal => match signal {
+                Ok(Signal::Hangup) => {
+                    weir.flow.reopen();
+                    let _ = weir.reload(watch.read(&weir.pipeline));
+                }
+                Ok(Signal::Stop) | Err(_) => break,
+            },
+            recv(orders) -> order => match order {
+                Ok(order) => weir.obey(order, &mut watch),
+                Err(_) => break,
+            },
+            recv(ticks) -> _ => {
+                weir.keeper.keep_now_and_then(&weir.flow);
+                if let Some(changed) = watch.changed(&weir.pipeline) {
+                    let _ = weir.reload(changed);
                 }
             }
-            Err(RecvTimeoutError::Timeout) => {
-                if let Some(changed) = watch.as_mut().and_then(reload::Watch::changed) {
-                    weir.reload(changed);
-                }
-            }
-            Err(RecvTimeoutError::Disconnected) => break,
         }
     }
+    drop(orders);
     tracing::info!("draining");
     let (books, in_time) = weir.stop()?;
     writeln!(io::stderr(), "{}", books.to_line())?;
     Ok(in_time && books.closed)
+}
+
+/// Tells what is odd about the packs.
+fn warn(catalog: &Catalog) {
+    for warning in catalog.warnings().iter() {
+        tracing::warn!(target: log::ANSWER, "{}", warning.to_string().trim_end());
+    }
 }
 
 /// Writes what an alert says into the log.

@@ -48,6 +48,12 @@ const LAG: Family = gauge("weir_sink_lag_batches", "Batches between a sink's mar
 const EVENTS: Family = counter("weir_events_total", "Events by kind and severity.");
 const ROUTER: Family = counter("weir_router_requests_total", "Router lines by status class and error code.");
 const DRAINS: Family = counter("weir_drain_events_total", "Events by drain; beyond the cap under `other`.");
+const CATEGORIES: Family = counter("weir_category_events_total", "Events by category of the packs.");
+const REDACTED: Family = counter("weir_redacted_total", "Places that masks covered.");
+const UNCONVERTED: Family =
+    counter("weir_unconverted_values_total", "Values that did not convert to their field's type.");
+const CONFLICTS: Family =
+    counter("weir_field_conflicts_total", "Fields that two objects of packs wrote on one event.");
 const LOST: Family = counter("weir_upstream_lost_total", "Messages that senders reported lost.");
 const SLOTS: Family = gauge("weir_slots", "Batches that may be in flight.");
 const SLOTS_FREE: Family = gauge("weir_slots_free", "Of them, those that are not.");
@@ -195,6 +201,18 @@ fn of_ledger(page: &mut Page, flow: &Flow, view: &View) {
                 .drains()
                 .map(|(drain, n)| (vec![("drain", String::from_utf8_lossy(drain).into_owned())], n)),
         );
+        // A table of names may have been another before a reload.
+        let named = |label: &'static str, counts: &crate::tally::Named, names: &[Box<str>]| {
+            let mut sums: BTreeMap<String, u64> = names.iter().map(|name| (name.to_string(), 0)).collect();
+            counts.all().for_each(|(name, n)| *sums.entry(name.into()).or_default() += n);
+            sums.into_iter().map(move |(name, n)| (vec![(label, name)], n)).collect::<Vec<_>>()
+        };
+        let categories = plan.rules.as_ref().map_or(&[][..], |rules| rules.categories());
+        page.family(&CATEGORIES, named("category", &tally.categories, categories));
+        let masks = plan.masks.as_ref().map_or(&[][..], |masks| masks.names());
+        page.family(&REDACTED, named("rule", &tally.redacted, masks));
+        page.family(&UNCONVERTED, [(Vec::new(), tally.unconverted)]);
+        page.family(&CONFLICTS, [(Vec::new(), tally.conflicts)]);
         page.family(&LOST, tally.losses().map(|(code, n)| (vec![("code", code)], n)));
     });
 }

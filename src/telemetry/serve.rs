@@ -10,13 +10,14 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use crossbeam_channel::TrySendError;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 /// What the process is doing, for `/readyz`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,9 +75,24 @@ impl Answer {
         *response.status_mut() = self.status;
         let value = hyper::header::HeaderValue::from_static(self.content_type);
         response.headers_mut().insert(hyper::header::CONTENT_TYPE, value);
+        let version = hyper::header::HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
+        response.headers_mut().insert("x-weir", version);
         response
     }
 }
+
+/// A request about packs, which whoever has them answers.
+pub struct Asked {
+    pub method: Method,
+    /// What follows `/api/v1/packs`.
+    pub path: String,
+    pub query: String,
+    pub body: Bytes,
+    pub reply: oneshot::Sender<Answer>,
+}
+
+/// Where requests about packs go.
+pub type Asks = crossbeam_channel::Sender<Asked>;
 
 /// Where figures come from, whatever serves them.
 pub trait Figures: Send + Sync + 'static {
@@ -95,7 +111,8 @@ enum Side {
 
 /// The paths of each address, for the router and for the list that a lost visitor gets.
 const OBSERVE: &[&str] = &["/metrics", "/healthz", "/readyz"];
-const ADMIN: &[&str] = &["/books"];
+const ADMIN: &[&str] = &["/books", PACKS];
+const PACKS: &str = "/api/v1/packs";
 
 fn route(side: Side, path: &str, figures: &dyn Figures, readiness: &Readiness) -> Answer {
     match (side, path) {
@@ -116,6 +133,44 @@ fn route(side: Side, path: &str, figures: &dyn Figures, readiness: &Readiness) -
 const CONNECTIONS: usize = 64;
 /// From connect to the end of a request's head.
 const HEAD: Duration = Duration::from_secs(10);
+/// From the head to the end of the body.
+const BODY: Duration = Duration::from_secs(30);
+/// Bodies held at once, each as large as the largest pack.
+const BODIES: usize = 2;
+
+/// Answers a request about packs: reads its body, and hands it on.
+async fn packs(request: Request<Incoming>, asks: &Asks, bodies: &Semaphore) -> Answer {
+    let refuse = |status, why: &str| Answer::text(status, format!("{why}\n"));
+    let (head, body) = request.into_parts();
+    // A page that a browser shows could ask for anything on loopback; it has to say where it comes from.
+    if head.headers.contains_key(hyper::header::ORIGIN) {
+        return refuse(StatusCode::FORBIDDEN, "requests of web pages are refused");
+    }
+    let _place = bodies.acquire().await.expect("the semaphore is never closed");
+    let bytes_max = crate::pack::FILE_BYTES_MAX as usize;
+    let body = match tokio::time::timeout(BODY, Limited::new(body, bytes_max).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            let why = format!("the pack is larger than {bytes_max} bytes");
+            return refuse(StatusCode::PAYLOAD_TOO_LARGE, &why);
+        }
+        Ok(Err(_)) => return refuse(StatusCode::BAD_REQUEST, "the body broke off"),
+        Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
+    };
+    let (reply, answer) = oneshot::channel();
+    let path = head.uri.path().strip_prefix(PACKS).unwrap_or_default().to_string();
+    let query = head.uri.query().unwrap_or_default().to_string();
+    match asks.try_send(Asked { method: head.method, path, query, body, reply }) {
+        Ok(()) => {}
+        Err(TrySendError::Full(_)) => {
+            return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait already");
+        }
+        Err(TrySendError::Disconnected(_)) => {
+            return refuse(StatusCode::SERVICE_UNAVAILABLE, "packs cannot be asked for here");
+        }
+    }
+    answer.await.unwrap_or_else(|_| refuse(StatusCode::SERVICE_UNAVAILABLE, "weir is ending"))
+}
 
 /// The two servers, until dropped.
 pub struct Servers {
@@ -132,6 +187,7 @@ impl Servers {
         admin: SocketAddr,
         figures: Arc<dyn Figures>,
         readiness: Arc<Readiness>,
+        asks: Asks,
     ) -> io::Result<Servers> {
         let (observe, admin) = (bind("observe", observe)?, bind("admin", admin)?);
         let addresses = (observe.local_addr()?, admin.local_addr()?);
@@ -143,7 +199,7 @@ impl Servers {
             local.block_on(&runtime, async move {
                 for (side, listener) in [(Side::Observe, observe), (Side::Admin, admin)] {
                     let (figures, readiness) = (figures.clone(), readiness.clone());
-                    tokio::task::spawn_local(accept(side, listener, figures, readiness));
+                    tokio::task::spawn_local(accept(side, listener, figures, readiness, asks.clone()));
                 }
                 stopped.notified().await;
             });
@@ -172,9 +228,16 @@ fn bind(name: &str, address: SocketAddr) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-async fn accept(side: Side, listener: TcpListener, figures: Arc<dyn Figures>, readiness: Arc<Readiness>) {
+async fn accept(
+    side: Side,
+    listener: TcpListener,
+    figures: Arc<dyn Figures>,
+    readiness: Arc<Readiness>,
+    asks: Asks,
+) {
     let listener = tokio::net::TcpListener::from_std(listener).expect("a non-blocking listener in a runtime");
     let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let bodies = Arc::new(Semaphore::new(BODIES));
     loop {
         let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
         let Ok((stream, _)) = listener.accept().await else {
@@ -182,13 +245,17 @@ async fn accept(side: Side, listener: TcpListener, figures: Arc<dyn Figures>, re
             continue;
         };
         let (figures, readiness) = (figures.clone(), readiness.clone());
+        let (asks, bodies) = (asks.clone(), bodies.clone());
         tokio::task::spawn_local(async move {
-            let service = service_fn(move |request: Request<Incoming>| {
+            let service = service_fn(|request: Request<Incoming>| async {
                 let answer = match *request.method() {
+                    _ if side == Side::Admin && is_of_packs(request.uri().path()) => {
+                        packs(request, &asks, &bodies).await
+                    }
                     Method::GET | Method::HEAD => route(side, request.uri().path(), &*figures, &readiness),
                     _ => Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n"),
                 };
-                async move { Ok::<_, Infallible>(answer.into_response()) }
+                Ok::<_, Infallible>(answer.into_response())
             });
             let mut server = http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(HEAD);
@@ -197,4 +264,8 @@ async fn accept(side: Side, listener: TcpListener, figures: Arc<dyn Figures>, re
             drop(place);
         });
     }
+}
+
+fn is_of_packs(path: &str) -> bool {
+    path.strip_prefix(PACKS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

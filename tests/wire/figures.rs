@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use weir_load::send::Options;
 
-use crate::support::frames::{FILES, listener, load, pipeline, send};
+use crate::support::frames::{FILES, drained, listener, load, pipeline, send};
 use crate::support::http;
 use crate::support::tools::{Running, find, output};
 use crate::support::weir::{Weir, figure, get};
@@ -52,6 +52,42 @@ fn metrics_say_what_the_books_say() {
     };
     assert!(one("weir_slots") >= one("weir_slots_free"));
     assert!(page.contains("weir_build_info{"), "{page}");
+    weir.stop().clean();
+}
+
+#[test]
+fn what_packs_find_and_masks_cover_is_counted() {
+    let sinks = [
+        "{name: s, kind: file, root: out, path: all.ndjson, where: {a: {kind: app}, b: {status: 9}, condition: a and not b}}",
+    ];
+    let text = format!(
+        "redact: [{{id: mail, builtin: email, mode: on}}, {{id: card, builtin: card}}]\n{}",
+        pipeline(&[listener("syslog", "tcp", "")], &sinks)
+    );
+    let mut weir = Weir::start(&text);
+    let mut sender = std::net::TcpStream::connect(weir.address("syslog")).unwrap();
+    for text in ["mail to bob@example.com and eve@example.com", "4111111111111111", r#"{"status":"abc"}"#] {
+        std::io::Write::write_all(&mut sender, drained(text).as_bytes()).unwrap();
+    }
+    drop(sender);
+    weir.wait_for_figure("/sinks/s/delivered", 3);
+    let page = weir.wait_for("the counts", |weir| {
+        let page = weir.metrics();
+        (sum(&page, "weir_redacted_total") == 2.0).then_some(page)
+    });
+    for line in [
+        "weir_redacted_total{rule=\"pipeline.redact.mail\"} 2",
+        "weir_category_events_total{category=\"heroku.category.application\"} 3",
+        "weir_category_events_total{category=\"heroku.category.router\"} 0",
+        "weir_unconverted_values_total 1",
+        "weir_field_conflicts_total 0",
+        "weir_filtered_events_total{sink=\"s\"} 0",
+    ] {
+        assert!(page.contains(line), "{line}\n{page}");
+    }
+    let out = std::fs::read_to_string(weir.path("out/all.ndjson")).unwrap();
+    assert!(!out.contains("bob@") && out.contains("mail to [redacted] and [redacted]"), "{out}");
+    assert!(out.contains("4111111111111111"), "a mask that is off");
     weir.stop().clean();
 }
 

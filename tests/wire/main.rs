@@ -6,11 +6,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alerts;
 mod device;
 mod drain;
 mod figures;
 mod filter;
 mod load;
+mod packs;
 mod pressure;
 mod reload;
 mod shutdown;

@@ -18,12 +18,12 @@ pub(crate) use reader::{Fields, Placed, Reader, example};
 use super::check::{self, Place, Places};
 use super::node::{self, Node, Value};
 use super::schema::{
-    DEVICE_ID, DEVICE_RULE, DRAIN, LEDGER, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE, REPORTS,
+    DEVICE_ID, DEVICE_RULE, DRAIN, LEDGER, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE, REPORTS, STATE,
 };
 use super::value::{Secret, Text};
 use super::{
     DeviceId, DeviceRule, Drain, Framing, LedgerSettings, Limits, Listener, ListenerKind, Log, LogFormat,
-    LogLevel, OnNoMatch, Parse, Pipeline, Problem, Problems, Source, Tls, TlsMode, defaults,
+    LogLevel, OnNoMatch, Parse, Pipeline, Problem, Problems, Source, State, Tls, TlsMode, defaults,
 };
 use crate::plan::device::{DeviceRuleError, DeviceRules};
 
@@ -92,7 +92,7 @@ pub fn read_pipeline(name: &str, text: &str, around: &Surroundings<'_>) -> Resul
     };
     match pipeline {
         Some(mut pipeline) if reader.is_clean() => {
-            if pipeline.sinks.iter().any(|sink| !sink.filter.takes_all()) {
+            if !pipeline.redact.is_empty() || pipeline.sinks.iter().any(|sink| !sink.filter.takes_all()) {
                 pipeline.source = reader.source(name, text);
             }
             Ok(pipeline)
@@ -132,7 +132,12 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
             Some(_) => r.list(&f, "packs", |r, node, key| r.scalar(node, key)),
         },
         reports: f.node("reports").and_then(|node| reports(r, node)).unwrap_or_default(),
+        overlay: r.text(&f, "overlay").unwrap_or_default(),
+        state: f.node("state").and_then(|node| state(r, node)).unwrap_or_else(defaults::state),
         ledger: f.node("ledger").and_then(|node| ledger(r, node)).unwrap_or_default(),
+        redact: r.list(&f, "redact", |r, node, _| {
+            r.written(node, "a mask", "`{id: email, builtin: email, mode: on}`")
+        }),
         listeners,
         drains: r
             .map(&f, "drains", |r, node, _| drain(r, node))
@@ -152,6 +157,14 @@ fn version(r: &mut Reader<'_>, f: &Fields<'_>) {
         let message = format!("this version does not read `{}`", text.shown());
         r.note(at, message, "it reads `weir: pipeline/v1`");
     }
+}
+
+fn state(r: &mut Reader<'_>, node: &Node) -> Option<State> {
+    let f = r.fields(node, STATE)?;
+    Some(State {
+        dir: r.text(&f, "dir").unwrap_or_default(),
+        every: r.duration(&f, "every").unwrap_or_default(),
+    })
 }
 
 fn log(r: &mut Reader<'_>, node: &Node) -> Option<Log> {

@@ -117,14 +117,18 @@ impl<'a> Reader<'a> {
         self.notes.len()
     }
 
-    /// Keeps a condition as it is written, with its variables put in; nothing stands for none.
-    pub fn written(&mut self, node: &Node) -> Option<Written> {
+    /// Keeps a condition as it is written.
+    pub fn condition(&mut self, node: &Node) -> Option<Written> {
+        self.written(node, "a condition", "named blocks: `{s: {kind: router, status|gte: 500}}`")
+    }
+
+    /// Keeps a mapping as it is written, with its variables put in; nothing stands for none.
+    pub fn written(&mut self, node: &Node, what: &str, hint: &str) -> Option<Written> {
         if node.is_null() {
             return None;
         }
         if !matches!(node.value, Value::Map(_)) {
-            let message = format!("a condition is a mapping, but this is {}", node.what());
-            self.note(node.at, message, "named blocks: `{s: {kind: router, status|gte: 500}}`");
+            self.note(node.at, format!("{what} is a mapping, but this is {}", node.what()), hint);
             return None;
         }
         let mut node = node.clone();

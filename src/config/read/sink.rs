@@ -46,7 +46,7 @@ pub(super) fn sink(r: &mut Reader<'_>, node: &Node, places: &mut Places) -> Opti
 fn filter(r: &mut Reader<'_>, f: &Fields<'_>) -> Filter {
     let sample = r.list(f, "sample", |r, node, _| {
         let f = r.fields(node, SAMPLE)?;
-        let detect = f.node("detect").and_then(|node| r.written(node));
+        let detect = f.node("detect").and_then(|node| r.condition(node));
         let keep = r.text(&f, "keep")?;
         let number =
             |text: &str| text.parse::<u64>().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
@@ -57,7 +57,7 @@ fn filter(r: &mut Reader<'_>, f: &Fields<'_>) -> Filter {
         }
         Some(Sample { detect: detect?, keep: one_in? })
     });
-    Filter { detect: f.node("where").and_then(|node| r.written(node)), sample }
+    Filter { detect: f.node("where").and_then(|node| r.condition(node)), sample }
 }
 
 /// Returns the kind as written, if a sink has one without variables in it.

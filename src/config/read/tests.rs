@@ -69,8 +69,8 @@ fn each_mistake_has_its_sentence() {
         (with("slotz: 9"), "3:1: unknown key `slotz` in the pipeline / did you mean `slots`?"),
         (with("slots: 9\nslots: 9"), "4:1: key `slots` stands twice in the pipeline / the first is in line 3"),
         (
-            with("overlay: x"),
-            "3:1: key `overlay` in the pipeline is not supported by this version / it comes with a later version; remove it for now",
+            with("reports: x"),
+            "3:1: key `reports` in the pipeline is not supported by this version / it comes with a later version; remove it for now",
         ),
         (
             listening("purge_after: 7d"),
@@ -403,6 +403,8 @@ fn every_key_of_the_tables_is_read() {
         }
     };
     s::PIPELINE.all().for_each(|key| probe(s::PIPELINE, key, &|inner| format!("{{{inner}}}\n")));
+    s::STATE.all().for_each(|key| probe(s::STATE, key, &|inner| with(&format!("state: {{{inner}}}"))));
+    s::LEDGER.all().for_each(|key| probe(s::LEDGER, key, &|inner| with(&format!("ledger: {{{inner}}}"))));
     s::LOG.all().for_each(|key| probe(s::LOG, key, &|inner| with(&format!("log: {{{inner}}}"))));
     s::LISTENER.all().for_each(|key| probe(s::LISTENER, key, &listener));
     s::LISTENER_TLS.all().for_each(|key| probe(s::LISTENER_TLS, key, &nested("tls")));

@@ -30,7 +30,7 @@ const fn map(of: &'static Shape, max: usize) -> Shape {
 
 pub(crate) const PIPELINE: &Section = &Section {
     name: "the pipeline",
-    later: &["overlay", "state", "ledger", "redact", "notifiers"],
+    later: &["notifiers"],
     keys: &[&[
         key(
             "weir",
@@ -62,7 +62,7 @@ pub(crate) const PIPELINE: &Section = &Section {
         ),
         key(
             "admin",
-            "Serves /books; a loopback address, since there are no users yet.",
+            "Serves /books and /api/v1/packs; a loopback address, since there are no users yet.",
             Shape::Address,
             "127.0.0.1:9601",
             Default("127.0.0.1:9601"),
@@ -99,7 +99,7 @@ pub(crate) const PIPELINE: &Section = &Section {
         ),
         key(
             "packs",
-            "What is known of messages: ids of packs that are compiled in (heroku, generic), or paths; in this order.",
+            "What is known of messages: ids of packs that are compiled in (heroku, generic) or were imported, or paths; in this order.",
             list(&Shape::Text, 64),
             "[heroku, my-pack.yaml]",
             Default("[heroku]"),
@@ -111,7 +111,21 @@ pub(crate) const PIPELINE: &Section = &Section {
             "{dir: weir-reports}",
             Optional,
         ),
+        key(
+            "overlay",
+            "The file that holds what this site changes about its packs; one that is not there changes nothing.",
+            Shape::Text,
+            "weir-state/overlay.yaml",
+            Default("weir-state/overlay.yaml"),
+        ),
         key("ledger", "How windows of alerts are kept.", Shape::Section(LEDGER), "{lateness: 60s}", Optional),
+        key(
+            "redact",
+            "Text that no output shows, besides what the packs mask; entries as in a pack.",
+            list(&Shape::Any("a mask as in a pack: id, builtin, regex, field, detect, with, mode"), 64),
+            "[{id: email, builtin: email, mode: on}]",
+            Default("[]"),
+        ),
         key(
             "listeners",
             "Ports that take log drains; at least one is enabled.",
@@ -160,6 +174,27 @@ pub(crate) const REPORTS: &Section = &Section {
             size(MIB, 1024 * GIB),
             "1GiB",
             Default("1GiB"),
+        ),
+    ]],
+};
+
+pub(crate) const STATE: &Section = &Section {
+    name: "`state`",
+    later: &[],
+    keys: &[&[
+        key(
+            "dir",
+            "Folder of packs that were imported, and of what the ledger keeps.",
+            Shape::Text,
+            "weir-state",
+            Default("weir-state"),
+        ),
+        key(
+            "every",
+            "How often the ledger's state is written.",
+            duration(1_000, 3_600_000),
+            "10s",
+            Default("10s"),
         ),
     ]],
 };

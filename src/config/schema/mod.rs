@@ -15,7 +15,7 @@ pub use json::pipeline;
 pub(crate) use json::{detect, document};
 pub(crate) use keys::{
     DEVICE_ID, DEVICE_RULE, DRAIN, KAFKA_TLS, KINDS, LEDGER, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE,
-    REPORTS, ROTATE, SAMPLE, SASL, SINK,
+    REPORTS, ROTATE, SAMPLE, SASL, SINK, STATE,
 };
 
 /// A mapping with a fixed set of keys.

@@ -5,6 +5,7 @@
 //! read: the receive time of the batch, or a tick, is what time it is.
 
 mod absent;
+mod kept;
 mod single;
 mod sliding;
 mod tell;
@@ -13,9 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::flows::Flows;
-use super::record::{Record, Shown, State};
+use super::record::{KeyValue, Record, Shown, State};
 use super::suppress::Suppressed;
-use super::window::Buckets;
+use super::window::{Buckets, Reading};
 use crate::plan::Plan;
 use crate::plan::watch::{Alert, Form};
 use crate::signal::{Signal, Signals};
@@ -176,6 +177,14 @@ impl Alerts {
                 self.records.push(Record { state: State::Resolved, fired_us: now_us, ..record });
             }
         }
+        self.schedule_all();
+        if now_us > 0 {
+            self.expect();
+        }
+    }
+
+    /// Notes anew when each key is looked at.
+    fn schedule_all(&mut self) {
         self.due.clear();
         for (index, (state, alert)) in self.states.iter().zip(&self.plan.watch.alerts).enumerate() {
             let due = |at_us, key| Due { at_us, rank: alert.rank, alert: index as u32, key };
@@ -185,9 +194,6 @@ impl Alerts {
             let lateness = self.plan.ledger.lateness_us;
             self.due.extend(state.singles.keys().map(|(time, ..)| due(time + lateness, EACH)));
             self.due.extend(state.ends.keys().map(|(end, _)| due(end + lateness, EACH)));
-        }
-        if now_us > 0 {
-            self.expect();
         }
     }
 
@@ -199,6 +205,32 @@ impl Alerts {
     /// What was decided since the last time, in order.
     pub fn take_records(&mut self) -> Vec<Record> {
         core::mem::take(&mut self.records)
+    }
+
+    /// What the windows come to that these signals, which were applied, belong to: the place in the watch, the key, what it
+    /// comes to, and from when to when.
+    pub fn readings(
+        &self,
+        signals: &Signals,
+    ) -> Vec<(usize, Vec<(Box<str>, KeyValue)>, Reading, (i64, i64))> {
+        let mut out = Vec::new();
+        for signal in &signals.list {
+            let (index, values) = (signal.alert as usize, signal.key.of(&signals.texts));
+            let (alert, state) = (&self.plan.watch.alerts[index], &self.states[index]);
+            let key = state.places.get(values).and_then(|place| state.keys[*place as usize].as_ref());
+            let Some(key) = key.filter(|_| !matches!(alert.form, Form::Each | Form::Absent(_))) else {
+                continue;
+            };
+            let window = (alert.window.starts(signal.bucket), alert.window.ends(signal.bucket));
+            let reading = key.buckets.read(alert, signal.bucket);
+            out.push((index, super::key::named(alert, values), reading, window));
+        }
+        out
+    }
+
+    /// Whether no alert is watched.
+    pub fn is_empty(&self) -> bool {
+        self.states.is_empty()
     }
 
     /// Figures by alert.

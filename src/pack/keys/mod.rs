@@ -6,8 +6,11 @@
 mod alert;
 mod knowledge;
 mod output;
+mod overlay;
 
 pub(crate) use alert::WHEN;
+pub(crate) use output::REDACT;
+pub(crate) use overlay::{OVERLAY, OVERLAY_ALERT, OVERLAY_PACK, OVERLAY_SUPPRESS};
 
 use alert::ALERT;
 use knowledge::{DERIVE_STEP, FIELD, OBJECT};

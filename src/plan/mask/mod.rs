@@ -165,12 +165,21 @@ impl Masks {
         let is_covered = !regions.is_empty();
         scratch.regions = regions;
         if is_covered {
-            let hash = siphash(self.key, text) as u32;
-            out.extend_from_slice(format!("[redacted:{hash:08x}]").as_bytes());
+            self.stand_in(text, out);
         } else {
             out.extend_from_slice(text);
         }
         is_covered
+    }
+
+    /// Appends what stands for a covered text where groups have to stay apart.
+    pub fn stand_in(&self, text: &[u8], out: &mut Vec<u8>) {
+        let hash = siphash(self.key, text) as u32;
+        out.extend_from_slice(b"[redacted:");
+        for place in (0..8).rev() {
+            out.push(b"0123456789abcdef"[(hash >> (4 * place)) as usize & 15]);
+        }
+        out.push(b']');
     }
 
     /// Appends the places of a text that the mask at `index` covers, in order.

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use regex_automata::PatternID;
 use regex_automata::meta::Regex;
@@ -147,10 +148,12 @@ pub fn build(spec: &Spec) -> Result<Program, BuildError> {
     builder.derive(spec)?;
     let mut categories: Vec<&(Box<str>, Cond)> = spec.categories.iter().collect();
     categories.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut ids = Vec::new();
     for (index, (id, cond)) in categories.into_iter().enumerate() {
         builder.rule(cond, Phase::Last, Purpose::Category(index as u32))?;
-        builder.program.categories.push(id.clone());
+        ids.push(id.clone());
     }
+    builder.program.categories = ids.into();
     for (index, cond) in spec.watches.iter().enumerate() {
         builder.rule(cond, Phase::Last, Purpose::Watch(index as u32))?;
     }
@@ -217,7 +220,7 @@ impl Builder {
                 fires: Vec::new(),
                 always: Default::default(),
                 text_need: Default::default(),
-                categories: Vec::new(),
+                categories: Arc::default(),
                 object_ids: spec.objects.iter().map(|object| object.id.clone()).collect(),
             },
             types: spec.fields.iter().map(|field| (field.name.clone(), field.ty)).collect(),

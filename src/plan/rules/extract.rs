@@ -170,6 +170,11 @@ const JSON_DEPTH_MAX: usize = 32;
 ///
 /// Null, objects and what is broken before the value is found are nothing.
 pub(super) fn json(text: &[u8], path: &[Box<[u8]>]) -> Option<JsonValue> {
+    json_by(text, path.iter().map(|name| &**name))
+}
+
+/// The same by any path.
+pub(super) fn json_by<'p>(text: &[u8], path: impl Iterator<Item = &'p [u8]>) -> Option<JsonValue> {
     let mut at = blanks(text, 0);
     for name in path {
         at = member(text, at, name)?;

@@ -28,6 +28,15 @@ pub use program::{Program, SlotId, Take};
 pub use run::{Around, Seen, Subjects, apply, run};
 pub use scratch::{Matched, RulesScratch};
 
+/// Where the value of a member lies in a JSON text, without its quotes; the names on the way to it are joined by dots.
+pub fn json_at(text: &[u8], path: &[u8]) -> Option<(usize, usize)> {
+    if path.is_empty() || text.first() != Some(&b'{') {
+        return None;
+    }
+    let value = extract::json_by(text, path.split(|byte| *byte == b'.'))?;
+    Some((value.start, value.end))
+}
+
 /// Appends a text without its ANSI colours.
 pub fn without_colours(text: &[u8], out: &mut Vec<u8>) {
     value::without_colours(text, out);

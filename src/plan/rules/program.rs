@@ -201,7 +201,7 @@ pub struct Program {
     pub(super) always: [Vec<RuleId>; PHASES],
     pub(super) text_need: [TextNeed; PHASES],
     /// Full ids, sorted.
-    pub(super) categories: Vec<Box<str>>,
+    pub(super) categories: Arc<[Box<str>]>,
     /// Full ids, in the order of the packs.
     pub(super) object_ids: Vec<Box<str>>,
 }
@@ -213,7 +213,7 @@ impl Program {
     }
 
     /// Full ids of the categories, sorted.
-    pub fn categories(&self) -> &[Box<str>] {
+    pub fn categories(&self) -> &Arc<[Box<str>]> {
         &self.categories
     }
 

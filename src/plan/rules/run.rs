@@ -129,6 +129,26 @@ impl Seen<'_, '_> {
         &self.subjects.around
     }
 
+    /// The fields that an output shows.
+    pub fn fields(&self) -> &[Field] {
+        self.subjects.fields
+    }
+
+    /// Where the texts of the event lie.
+    pub fn texts(&self) -> Texts<'_> {
+        Texts { batch: self.subjects.batch, made: self.subjects.made }
+    }
+
+    /// What a slot reads, and its value if it is a field.
+    pub fn slot(&self, slot: SlotId) -> (&Subject, Option<Value>) {
+        (&self.program.slots[slot as usize].subject, self.scratch.values[slot as usize])
+    }
+
+    /// What the rules left behind.
+    pub fn scratch(&self) -> &RulesScratch {
+        self.scratch
+    }
+
     /// Calls `see` with the value of a slot, or with each item of a list; not at all if it is absent.
     pub fn each(&self, slot: SlotId, see: &mut dyn FnMut(&[u8])) {
         match &self.program.slots[slot as usize].subject {
