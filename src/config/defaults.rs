@@ -12,7 +12,8 @@ use jiff::tz::TimeZone;
 use super::template::Template;
 use super::{
     Compress, DeviceId, FileSink, Filter, Format, Framing, LedgerSettings, Limits, Listener, ListenerKind,
-    Log, LogFormat, LogLevel, Parse, Pipeline, Reports, Rotate, Sink, SinkKind, Source, State, Text, WhenFull,
+    Log, LogFormat, LogLevel, Parse, Pipeline, Reports, Rotate, Sink, SinkKind, Source, State, Text,
+    WhenFull,
 };
 use crate::limits;
 

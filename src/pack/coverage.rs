@@ -161,12 +161,12 @@ impl Coverage {
         let watch = &self.watched.watch;
         let of = |(role, _): (&Role, &bool)| {
             Some(match *role {
-            Role::Counts { alert } => watch.alerts[alert as usize].about.alert.to_string(),
-            Role::Of { alert } => format!("{} (`of`)", watch.alerts[alert as usize].about.alert),
-            Role::Step { alert, step } => {
-                format!("{} (step {})", watch.alerts[alert as usize].about.alert, step + 1)
-            }
-            _ => return None,
+                Role::Counts { alert } => watch.alerts[alert as usize].about.alert.to_string(),
+                Role::Of { alert } => format!("{} (`of`)", watch.alerts[alert as usize].about.alert),
+                Role::Step { alert, step } => {
+                    format!("{} (step {})", watch.alerts[alert as usize].about.alert, step + 1)
+                }
+                _ => return None,
             })
         };
         let roles = watch.roles.iter().zip(&self.watches);

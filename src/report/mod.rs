@@ -4,6 +4,7 @@
 //! A file is written beside its place and renamed, so that whoever reads it sees all of it or nothing. Of what is
 //! published `DIR/.index/NAME/` keeps a line each, for those who list it.
 
+pub mod api;
 pub mod page;
 mod spool;
 pub mod shelf;

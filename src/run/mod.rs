@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
+use hyper::StatusCode;
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -26,8 +27,9 @@ use crate::flow::{Flow, Settings};
 use crate::ledger::record::Record;
 use crate::limits;
 use crate::receive::Receivers;
+use crate::report::api::{self, ApiError};
 use crate::telemetry::books::Books;
-use crate::telemetry::serve::{Asks, Figures, Phase, Readiness, Servers};
+use crate::telemetry::serve::{Answer, Asks, Figures, Phase, Readiness, Servers};
 use crate::telemetry::{log, metrics};
 
 /// A pipeline with where it came from.
@@ -63,6 +65,8 @@ pub struct Ready {
 /// Serves metrics and books of a flow.
 struct Served {
     flow: Arc<Flow>,
+    /// Folder of reports, if they are written.
+    reports: Option<PathBuf>,
     told: Arc<Mutex<Told>>,
 }
 
@@ -74,6 +78,18 @@ impl Figures for Served {
 
     fn books(&self) -> String {
         Books::of(&self.flow).to_line()
+    }
+
+    fn reports(&self, rest: &str, query: Option<&str>) -> Option<Answer> {
+        let dir = self.reports.as_ref()?;
+        Some(match api::answer(dir, rest, query) {
+            Ok(json) => Answer::json(format!("{json}\n")),
+            Err(ApiError::Unknown(why)) => Answer::text(StatusCode::NOT_FOUND, why + "\n"),
+            Err(ApiError::Bad(why)) => Answer::text(StatusCode::BAD_REQUEST, why + "\n"),
+            Err(ApiError::Failed(error)) => {
+                Answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"))
+            }
+        })
     }
 }
 
@@ -118,14 +134,28 @@ impl Weir {
         let intake = flow.intake();
         let (flow, told) = (Arc::new(flow), Arc::new(Mutex::new(told)));
         let readiness = Arc::new(Readiness::default());
-        let figures = Arc::new(Served { flow: flow.clone(), told: told.clone() });
+        let figures = Arc::new(Served {
+            reports: pipeline.reports.dir.clone(),
+            flow: flow.clone(),
+            told: told.clone(),
+        });
         let servers = Servers::start(pipeline.observe, pipeline.admin, figures, readiness.clone(), asks)?;
         let listeners = compile::ids(&pipeline, &plan);
         let batch_bytes = compile::batch_bytes(&pipeline);
         let receivers = Receivers::start(&listeners, threads, &pipeline.trusted_proxies, intake, batch_bytes)
             .map_err(io::Error::other)?;
         readiness.set(Phase::Ready);
-        Ok(Weir { clerk, pipeline, catalog: Arc::new(catalog), flow, keeper, receivers, told, servers, readiness })
+        Ok(Weir {
+            clerk,
+            pipeline,
+            catalog: Arc::new(catalog),
+            flow,
+            keeper,
+            receivers,
+            told,
+            servers,
+            readiness,
+        })
     }
 
     /// Addresses that are served and listened on.

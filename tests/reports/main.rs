@@ -1,6 +1,9 @@
 //! Reports, from lines to files: `weir replay --reports` as a user runs it.
 
 mod guide;
+mod hostile;
+mod live;
+mod order;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

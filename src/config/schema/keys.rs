@@ -118,6 +118,13 @@ pub(crate) const PIPELINE: &Section = &Section {
             "weir-state/overlay.yaml",
             Default("weir-state/overlay.yaml"),
         ),
+        key(
+            "state",
+            "What outlives a restart.",
+            Shape::Section(STATE),
+            "{dir: weir-state, every: 10s}",
+            Optional,
+        ),
         key("ledger", "How windows of alerts are kept.", Shape::Section(LEDGER), "{lateness: 60s}", Optional),
         key(
             "redact",
