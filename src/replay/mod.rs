@@ -56,6 +56,8 @@ pub struct Options {
     pub alerts: Option<PathBuf>,
     /// Folder that reports are written into.
     pub reports: Option<PathBuf>,
+    /// Of them the windows that begin in this span, microseconds since 1970.
+    pub windows: std::ops::Range<i64>,
     /// Whether all alerts are on.
     pub all_on: bool,
 }
@@ -212,10 +214,11 @@ fn create(path: &Path) -> io::Result<File> {
 type SharedDesk = Option<Arc<Mutex<Desk>>>;
 
 /// Writes what reports say; ends the process if it cannot.
-fn reports(desk: SharedDesk) -> TellReports {
+fn reports(desk: SharedDesk, windows: std::ops::Range<i64>) -> TellReports {
     match desk {
         None => Box::new(|_| {}),
-        Some(desk) => Box::new(move |told| {
+        Some(desk) => Box::new(move |mut told| {
+            told.retain(|told| windows.contains(&told.from_us));
             let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
             output::exit_on(desk.take(told, 0));
         }),
@@ -239,7 +242,7 @@ fn start(options: &Options, plan: Plan, frame_bytes: usize, desk: SharedDesk) ->
         batch_bytes: Batch::capacity_for(frame_bytes),
         quarantine: Box::new(|_| {}),
         tell: alerts(options)?,
-        tell_reports: reports(desk),
+        tell_reports: reports(desk, options.windows.clone()),
         clock: false,
     };
     let flow = Flow::start(settings, Arc::new(plan))?;

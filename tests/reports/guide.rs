@@ -1,6 +1,7 @@
 //! The guide's three reports, row for row.
 
 use std::path::Path;
+use std::process::Command;
 
 use super::{csv, folder, replay};
 
@@ -49,4 +50,42 @@ fn the_guides_reports_row_for_row() {
     }
     // The same again over the same files: the same bytes.
     assert_eq!(replay(&dir, input.as_bytes(), &args), files);
+}
+
+#[test]
+fn one_report_over_archived_files() {
+    let dir = folder("archived");
+    let line = |day: u32, n: u32| {
+        format!(
+            "<158>1 2021-02-{day}T10:00:0{n}Z d.1 heroku router - - at=info method=GET path=\"/{n}\" host=h request_id=r \
+             fwd=\"66.249.66.94\" dyno=web.1 connect=1ms service=4ms status=200 bytes=407 protocol=https\n"
+        )
+    };
+    let text: String = (15..18).flat_map(|day| (0..3).map(move |n| line(day, n))).collect();
+    std::fs::write(dir.join("archived.log"), text).unwrap();
+    let weir = |args: &[&str]| {
+        let run =
+            Command::new(env!("CARGO_BIN_EXE_weir")).arg("report").args(args).current_dir(&dir).output();
+        let run = run.unwrap();
+        let error = String::from_utf8_lossy(&run.stderr).into_owned();
+        (run.status.success(), String::from_utf8_lossy(&run.stdout).into_owned(), error)
+    };
+    let span =
+        ["--from", "2021-02-16T00:00:00Z", "--to", "2021-02-17T00:00:00Z", "--dir", "out", "archived.log"];
+    let (good, _, error) = weir(&[&["run", "router_logs"][..], &span].concat());
+    assert!(good, "{error}");
+    let files = super::files(&dir.join("out"));
+    let names: Vec<&str> = files.keys().map(|name| name.split('.').next().unwrap()).collect();
+    assert!(
+        !names.is_empty() && names.iter().all(|name| *name == "router_logs/2021-02-16T00-00-00+0000"),
+        "{names:?}"
+    );
+    assert_eq!(csv(&files["router_logs/2021-02-16T00-00-00+0000.csv"]).len(), 4);
+    let (good, list, _) = weir(&["list", "--dir", "out"]);
+    assert!(
+        good && list.starts_with("heroku.report.router_logs  2021-02-16T00-00-00+0000  3 rows"),
+        "{list}"
+    );
+    let (good, _, error) = weir(&["run", "router_log", "archived.log"]);
+    assert!(!good && error.contains("heroku.report.router_logs"), "{error}");
 }
