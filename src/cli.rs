@@ -35,6 +35,7 @@ pub enum Command {
     Run(Run),
     Demo(Demo),
     Replay(Replay),
+    Report(Report),
     Check(Check),
     Test(Test),
     Explain(Explain),
@@ -134,9 +135,63 @@ pub struct Replay {
     /// Which alerts are evaluated: those that are on or in shadow, or all as if they were on
     #[arg(long, value_enum, default_value_t = AlertMode::AsIs)]
     pub mode: AlertMode,
+    /// Write the reports of all packs into this folder: `DIR/NAME/WINDOW-START.csv`, `.ndjson` and `.html`
+    #[arg(long, value_name = "DIR")]
+    pub reports: Option<PathBuf>,
     /// Exit 1 if there was garbage, an unparsed or a quarantined frame
     #[arg(long)]
     pub strict: bool,
+}
+
+/// Reports: list what is published, or make one over archived files
+#[derive(Args, Debug)]
+pub struct Report {
+    #[command(subcommand)]
+    pub what: ReportWhat,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ReportWhat {
+    /// List the windows that are published in a folder
+    List {
+        /// The folder of the reports
+        #[arg(long, value_name = "DIR", default_value = "weir-reports")]
+        dir: PathBuf,
+    },
+    /// Make one report over files as `weir replay` reads them
+    #[command(after_help = "Example:
+  weir report run router_logs --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --dir november drain-*.log")]
+    Run(ReportRun),
+}
+
+#[derive(Args, Debug)]
+pub struct ReportRun {
+    /// The report: its full id, or its own where one pack has it
+    pub id: String,
+    /// Windows that begin at this time or later
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<jiff::Timestamp>,
+    /// Windows that begin before this time
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<jiff::Timestamp>,
+    /// Folder to write it into
+    #[arg(long, value_name = "DIR", default_value = "weir-reports")]
+    pub dir: PathBuf,
+    /// Files to read, one after the other; `-` is standard input, as is no file at all
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Pipeline file for drains, trusted proxies, packs and zone
+    #[arg(long, value_name = "FILE")]
+    pub pipeline: Option<PathBuf>,
+    /// Packs instead of the pipeline's, in order: paths, or ids of those that are compiled in
+    #[arg(long = "pack", value_name = "PACK")]
+    pub packs: Vec<String>,
+    /// How messages are told apart
+    #[arg(long, value_enum, default_value_t = ReplayFraming::Auto)]
+    pub framing: ReplayFraming,
+    /// Zone of reports that have none
+    #[arg(long, value_name = "ZONE", value_parser = zone, allow_hyphen_values = true)]
+    pub zone: Option<TimeZone>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -66,7 +66,14 @@ pub fn know(
     packs: &[Pack],
     before: Option<&Plan>,
 ) -> Result<(), String> {
-    let site = know_packs(plan, pipeline, packs, before)?;
+    // What nobody gets costs nothing.
+    let mut quiet = Vec::new();
+    if pipeline.reports.dir.is_none() {
+        quiet = packs.to_vec();
+        quiet.iter_mut().for_each(|pack| pack.reports.clear());
+    }
+    let wanted_packs = if pipeline.reports.dir.is_none() { &quiet[..] } else { packs };
+    let site = know_packs(plan, pipeline, wanted_packs, before)?;
     add_listeners(plan, pipeline, packs);
     let wanted = pipeline.sinks.iter().map(|sink| wanted(sink, &site));
     plan.outputs = outputs(wanted, before.map_or(&[], |before| &before.outputs));
@@ -84,6 +91,7 @@ pub fn know_packs(
     before: Option<&Plan>,
 ) -> Result<Site, String> {
     let mut site = pack::site(pipeline, packs).map_err(|problems| problems.to_string())?;
+    site.extra.report_zone = Some(pipeline.reports.zone.clone().unwrap_or(pipeline.zone.clone()));
     rules_for(packs, &site.extra, before)?.put_in(plan);
     let masks = std::mem::take(&mut site.masks);
     plan.masks = (!masks.is_empty()).then(|| Arc::new(Masks::new(masks, plan.key)));
@@ -104,6 +112,7 @@ fn rules_for(packs: &[Pack], extra: &Extra, before: Option<&Plan>) -> Result<Rul
     let compiled = compiled.map_err(|error| error.to_string())?;
     // Kinds that were given once are named for as long as the process lives.
     let is_needed = !compiled.program.is_empty() || known.is_some() || !compiled.watch.alerts.is_empty();
+    let is_needed = is_needed || !compiled.watch.reports.list.is_empty();
     Ok(Rules { program: Some(compiled.program).filter(|_| is_needed), watch: compiled.watch })
 }
 

@@ -15,6 +15,7 @@ use crate::plan::rules::cond::Subject;
 use crate::plan::rules::convert::Number;
 use crate::plan::watch::{Alert, Form, Part, Role, Watch};
 use crate::redact::Redactor;
+use crate::rows::{Place, Rows};
 use crate::signal::{Flow, Hit, ShownAt, Signal, Signals, Word, bin_of, hash_of, push_value};
 use crate::simd::Portable;
 
@@ -45,6 +46,7 @@ pub struct Gather {
     /// By drain: which alerts look at it; of the plan with this generation.
     drains: foldhash::HashMap<Box<[u8]>, Box<[bool]>>,
     drains_of: Option<u64>,
+    rows: Rows,
 }
 
 /// A hash that is one already.
@@ -80,7 +82,8 @@ impl Gather {
     pub fn see(&mut self, plan: &Plan, batch: &Batch, run: u32, last: u64, seen: &Seen) {
         let watch = &*plan.watch;
         let matched = &seen.matched().watches;
-        if matched.is_empty() && watch.every.is_empty() {
+        let has_rows = !watch.reports.list.is_empty();
+        if matched.is_empty() && watch.every.is_empty() && !has_rows {
             return;
         }
         let event = seen.event();
@@ -98,8 +101,13 @@ impl Gather {
             match watch.roles.get(index as usize) {
                 Some(Role::Counts { alert }) => self.take(watch, *alert, None, &at),
                 Some(Role::Step { alert, step }) => self.take(watch, *alert, Some(*step), &at),
-                Some(Role::Of { .. }) | None => {}
+                // What belongs to reports is looked at below.
+                Some(_) | None => {}
             }
+        }
+        if has_rows {
+            let place = Place { plan, batch, id: (run, last), time_us };
+            self.rows.see(&place, seen, &mut self.open);
         }
     }
 
@@ -166,6 +174,7 @@ impl Gather {
 
     /// Forgets the batch in work.
     pub fn forget(&mut self) {
+        self.rows.begin();
         self.open.clear();
         self.places.clear();
         self.ids.clear();

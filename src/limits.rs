@@ -119,6 +119,14 @@ pub const BLOCK_MS: u64 = 200;
 pub const DEAD_LETTERS_BYTES: u64 = 256 << 20;
 /// Signals that hold more are not used again: a batch seldom tells the ledger so much.
 pub const SPARE_SIGNALS_BYTES: usize = 256 << 10;
+/// Rows of reports that wait for their place in time; beyond it the earliest go on as they are, perhaps out of order.
+pub const ROWS_WAITING_BYTES: usize = 128 << 20;
+/// Windows of one report whose corrections are numbered apart; further late rows are counted only.
+pub const CORRECTED_WINDOWS: usize = 1000;
+/// Joins that are open at a time; beyond it messages stand alone.
+pub const JOINS_OPEN: usize = 10_000;
+/// Bytes of one joined message: as long as any frame may be.
+pub const JOINED_BYTES: usize = 1 << 20;
 /// Bytes of a message that an alert shows.
 pub const SHOWN_BYTES: usize = 1024;
 /// Events that an alert shows, the last ones.

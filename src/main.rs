@@ -12,6 +12,7 @@ use weir::pack::{self, Pack, trial};
 use weir::plan::Format;
 use weir::replay::input::InputFraming;
 use weir::replay::{self, ReceivedAt};
+use weir::report::shelf;
 use weir::run::{self, Loaded, demo};
 use weir::setup;
 use weir::site;
@@ -58,6 +59,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         }
         Command::Demo(args) => said(demo::run(args.rate, args.length)?),
         Command::Replay(args) => replay_files(args),
+        Command::Report(args) => report(args.what),
         Command::Check(args) if is_pack(&args.path) => check_pack(&args.path),
         Command::Check(args) => {
             let pipeline = load(Some(&args.path))?;
@@ -220,9 +222,65 @@ fn framing(framing: cli::ReplayFraming) -> InputFraming {
     }
 }
 
+fn report(what: cli::ReportWhat) -> Result<(), Failure> {
+    let args = match what {
+        cli::ReportWhat::Run(args) => args,
+        cli::ReportWhat::List { dir } => {
+            let mut out = String::new();
+            for name in shelf::names(&dir)? {
+                for one in shelf::of(&dir, &name)? {
+                    let cut = if one.cut > 0 { format!(", {} cut", one.cut) } else { String::new() };
+                    let files = one.files.join(" ");
+                    out.push_str(&format!("{}  {}  {} rows{cut}  {files}\n", one.id, one.name, one.rows));
+                }
+            }
+            return print(&out);
+        }
+    };
+    let mut pipeline = load(args.pipeline.as_deref())?;
+    if let Some(zone) = args.zone {
+        pipeline.reports.zone = Some(zone);
+    }
+    let names: Vec<String> = match args.packs.is_empty() {
+        true => pipeline.packs.iter().map(|name| name.to_string()).collect(),
+        false => args.packs,
+    };
+    let mut packs = pack::load_all(&names, &[]).map_err(|problems| said_problems(&problems))?;
+    let full = |pack: &Pack, id: &str| format!("{}.report.{id}", pack.id);
+    let known: Vec<String> =
+        packs.iter().flat_map(|pack| pack.reports.iter().map(|one| full(pack, &one.id))).collect();
+    for pack in &mut packs {
+        let id = format!("{}.report.", pack.id);
+        pack.reports.retain(|one| one.id == args.id || format!("{id}{}", one.id) == args.id);
+    }
+    if packs.iter().map(|pack| pack.reports.len()).sum::<usize>() != 1 {
+        let known = known.join(", ");
+        return Err(Failure::Error(format!("`{}` names no report, or several; there are {known}", args.id)));
+    }
+    weir::telemetry::log::start(pipeline.log);
+    let us = |time: Option<jiff::Timestamp>, absent: i64| time.map_or(absent, |time| time.as_microsecond());
+    replay::run(replay::Options {
+        inputs: args.files,
+        pipeline,
+        framing: framing(args.framing),
+        format: None,
+        out: None,
+        received: ReceivedAt::Own,
+        drain: None,
+        computer: None,
+        packs: Some(packs),
+        alerts: None,
+        reports: Some(args.dir),
+        windows: us(args.from, i64::MIN)..us(args.to, i64::MAX),
+        all_on: false,
+    })?;
+    Ok(())
+}
+
 fn replay_files(args: cli::Replay) -> Result<(), Failure> {
     let mut pipeline = load(args.pipeline.as_deref())?;
     if let Some(zone) = args.zone {
+        pipeline.reports.zone = Some(zone.clone());
         pipeline.zone = zone;
     }
     let load_all = |names: &[String]| pack::load_all(names, &args.set).map(Some);
@@ -253,6 +311,8 @@ fn replay_files(args: cli::Replay) -> Result<(), Failure> {
         computer: args.computer,
         packs,
         alerts: args.alerts,
+        reports: args.reports,
+        windows: i64::MIN..i64::MAX,
         all_on: args.mode == cli::AlertMode::On,
     })?;
     eprintln!("{}", books.to_line());

@@ -101,7 +101,7 @@ impl Shard {
 
     /// Whether it would like signals to be given back.
     pub fn wants_signals(&self, plan: &Plan) -> bool {
-        !plan.watch.alerts.is_empty() && self.gather.wants_signals()
+        (!plan.watch.alerts.is_empty() || !plan.watch.reports.list.is_empty()) && self.gather.wants_signals()
     }
 
     /// What it would like to be given back: parcels that it has no spare for.

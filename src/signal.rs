@@ -3,6 +3,9 @@
 //! There is one signal for each alert, key, sub-bucket and receive time; what it holds adds up in any order. Texts lie
 //! together in one buffer.
 
+use std::sync::Arc;
+
+use crate::batch::Origin;
 use crate::plan::rules::convert::Number;
 
 /// A piece of a buffer of texts.
@@ -82,6 +85,34 @@ impl Flow {
     pub const WIDTH_US: i64 = 10_000_000;
 }
 
+/// A row of a report.
+#[derive(Clone, Copy, Debug)]
+pub struct RowAt {
+    pub report: u32,
+    pub time_us: i64,
+    pub drain: Word,
+    /// As `rows::cells` reads them.
+    pub cells: Word,
+    /// Place of the message that a join may put together with others before it gives a row.
+    pub piece: Option<u32>,
+}
+
+/// A message that a join may put together with others.
+#[derive(Clone, Debug)]
+pub struct PieceAt {
+    pub join: u32,
+    pub key: Word,
+    pub starts: bool,
+    pub ends: bool,
+    pub time_us: i64,
+    pub received_us: i64,
+    /// Without its final line end.
+    pub frame: Word,
+    pub message: Word,
+    pub id: Word,
+    pub origin: Arc<Origin>,
+}
+
 /// All signals of a batch.
 #[derive(Debug, Default)]
 pub struct Signals {
@@ -95,6 +126,9 @@ pub struct Signals {
     pub flows: Vec<Flow>,
     /// Events by alert that came too late for its windows.
     pub late: Vec<(u32, u64)>,
+    /// In the order of the batch.
+    pub rows: Vec<RowAt>,
+    pub pieces: Vec<PieceAt>,
 }
 
 impl Signals {
@@ -106,19 +140,26 @@ impl Signals {
         self.shown.clear();
         self.flows.clear();
         self.late.clear();
+        self.rows.clear();
+        self.pieces.clear();
     }
 
     /// Bytes of memory that they hold.
     pub fn held_bytes(&self) -> usize {
-        let Signals { list, texts, values, hits, shown, flows, late } = self;
+        let Signals { list, texts, values, hits, shown, flows, late, rows, pieces } = self;
         let lists = list.capacity() * size_of::<Signal>() + shown.capacity() * size_of::<ShownAt>();
         let pairs = (values.capacity() + late.capacity()) * size_of::<(u32, u64)>();
         let rest = hits.capacity() * size_of::<Hit>() + flows.capacity() * size_of::<Flow>();
-        texts.capacity() + lists + pairs + rest
+        let of_reports = rows.capacity() * size_of::<RowAt>() + pieces.capacity() * size_of::<PieceAt>();
+        texts.capacity() + lists + pairs + rest + of_reports
     }
 
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty() && self.flows.is_empty() && self.late.is_empty()
+        self.list.is_empty()
+            && self.flows.is_empty()
+            && self.late.is_empty()
+            && self.rows.is_empty()
+            && self.pieces.is_empty()
     }
 }
 

@@ -12,7 +12,8 @@ use jiff::tz::TimeZone;
 use super::template::Template;
 use super::{
     Compress, DeviceId, FileSink, Filter, Format, Framing, LedgerSettings, Limits, Listener, ListenerKind,
-    Log, LogFormat, LogLevel, Parse, Pipeline, Rotate, Sink, SinkKind, Source, State, Text, WhenFull,
+    Log, LogFormat, LogLevel, Parse, Pipeline, Reports, Rotate, Sink, SinkKind, Source, State, Text,
+    WhenFull,
 };
 use crate::limits;
 
@@ -39,6 +40,7 @@ impl Default for Pipeline {
             state: state(),
             redact: Vec::new(),
             ledger: LedgerSettings::default(),
+            reports: Reports::default(),
             listeners: vec![
                 listener("heroku-syslog", ListenerKind::Tcp, 6514, "Heroku syslog drains over TCP"),
                 listener("syslog-udp", ListenerKind::Udp, 5514, "Syslog over UDP"),

@@ -90,6 +90,8 @@ pub struct Pipeline {
     pub state: State,
     /// How windows are kept.
     pub ledger: LedgerSettings,
+    /// Where reports are written.
+    pub reports: Reports,
     /// What no output shows, besides what the packs mask.
     pub redact: Vec<Written>,
     /// In the order of the file, the disabled ones too; names are unique. Empty only where the key is absent, for `replay`.
@@ -102,6 +104,23 @@ pub struct Pipeline {
     pub notifiers: Vec<Notifier>,
     /// For messages about what is read only when the packs are known.
     pub source: Source,
+}
+
+/// Where reports are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reports {
+    /// Absent: nowhere.
+    pub dir: Option<std::path::PathBuf>,
+    /// Of reports that have none; absent: the pipeline's.
+    pub zone: Option<TimeZone>,
+    /// Bytes of rows that are on disk at most.
+    pub spool_bytes: u64,
+}
+
+impl Default for Reports {
+    fn default() -> Reports {
+        Reports { dir: None, zone: None, spool_bytes: 1 << 30 }
+    }
 }
 
 /// What outlives a restart.

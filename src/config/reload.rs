@@ -50,6 +50,7 @@ pub fn difference(old: &Pipeline, new: &Pipeline) -> Result<Difference, NeedsRes
         ("slots", old.slots != new.slots),
         ("parcel_bytes", old.parcel_bytes != new.parcel_bytes),
         ("log", old.log != new.log),
+        ("reports", old.reports != new.reports),
         ("state", old.state != new.state),
     ]);
     if !fixed.is_empty() {

@@ -33,6 +33,7 @@ use crate::feed::SinkBooks;
 use crate::gate::Gate;
 use crate::ledger::Ledger;
 use crate::ledger::record::Record;
+use crate::ledger::reports::Told;
 use crate::limits;
 use crate::outcome::{Outcome, Parcel, Share};
 use crate::plan::Plan;
@@ -106,11 +107,14 @@ struct Shared {
     vectors: Level,
     quarantine: Mutex<Box<dyn FnMut(&[u8]) + Send>>,
     tell: Mutex<Tell>,
+    tell_reports: Mutex<TellReports>,
     clock: bool,
 }
 
 /// Takes what alerts say.
 pub type Tell = Box<dyn FnMut(Vec<Record>) + Send>;
+/// Takes what reports say.
+pub type TellReports = Box<dyn FnMut(Vec<Told>) + Send>;
 
 /// How often it is looked whether the ledger has come to the end while the gate is shut.
 const SHUT_LOOK: Duration = Duration::from_millis(5);
@@ -197,9 +201,15 @@ impl Shared {
         }
     }
 
-    /// Hands on what alerts have said.
+    /// Hands on what alerts and reports have said.
     fn tell(&self) {
-        let records = lock(&self.ledger).take_records();
+        let (records, told) = {
+            let mut ledger = lock(&self.ledger);
+            (ledger.take_records(), ledger.take_told())
+        };
+        if !told.is_empty() {
+            (lock(&self.tell_reports))(told);
+        }
         if !records.is_empty() {
             (lock(&self.tell))(records);
         }
@@ -304,6 +314,8 @@ pub struct Settings {
     pub quarantine: Box<dyn FnMut(&[u8]) + Send>,
     /// Takes what alerts say, in order; never waits.
     pub tell: Tell,
+    /// Takes what reports say, in order.
+    pub tell_reports: TellReports,
     /// Whether the clock of the machine moves windows while nothing arrives.
     pub clock: bool,
 }
@@ -359,6 +371,7 @@ impl Flow {
             vectors: settings.vectors,
             quarantine: Mutex::new(settings.quarantine),
             tell: Mutex::new(settings.tell),
+            tell_reports: Mutex::new(settings.tell_reports),
             clock: settings.clock,
         });
         let mut threads = Vec::new();
@@ -484,6 +497,13 @@ impl Flow {
     pub fn end_windows(&self) {
         lock(&self.shared.ledger).end();
         self.shared.tell();
+    }
+
+    /// Hands on the rows of reports that wait, for those who may go on later; reports say nothing after it.
+    pub fn rest_reports(&self) {
+        lock(&self.shared.ledger).rest();
+        self.shared.tell();
+        *lock(&self.shared.tell_reports) = Box::new(|_| {});
     }
 
     /// Every listener's figures, by id.

@@ -8,6 +8,7 @@ mod flows;
 mod kept;
 mod key;
 pub mod record;
+pub mod reports;
 mod suppress;
 pub mod window;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use self::alerts::Alerts;
 use self::record::Record;
+use self::reports::{Reports, Told};
 use crate::batch::{ListenerId, Number};
 use crate::limits;
 use crate::outcome::{Apart, Outcome};
@@ -27,16 +29,19 @@ pub struct Ledger {
     tally: Tally,
     apart: Vec<Apart>,
     alerts: Alerts,
+    reports: Reports,
 }
 
 impl Ledger {
     /// The ledger of a plan, before its first number.
     pub fn new(plan: Arc<Plan>) -> Ledger {
-        Ledger { number: 0, tally: Tally::default(), apart: Vec::new(), alerts: Alerts::new(plan) }
+        let (alerts, reports) = (Alerts::new(plan.clone()), Reports::new(plan));
+        Ledger { number: 0, tally: Tally::default(), apart: Vec::new(), alerts, reports }
     }
 
     /// Goes on with another plan; every outcome of the one before has been applied.
     pub fn adopt(&mut self, plan: Arc<Plan>) {
+        self.reports.adopt(plan.clone());
         self.alerts.adopt(plan);
     }
 
@@ -55,16 +60,19 @@ impl Ledger {
             self.merge(tally);
         }
         self.alerts.apply(outcome.signals.as_deref(), outcome.received_us);
+        self.reports.apply(outcome.signals.as_deref(), outcome.received_us);
     }
 
     /// The clock says `now_us`, microseconds since 1970, and nothing that came before is missing.
     pub fn tick(&mut self, now_us: i64) {
         self.alerts.advance(now_us);
+        self.reports.advance(now_us);
     }
 
     /// Nothing more comes: the clock runs on until the last window that has begun is sealed.
     pub fn end(&mut self) {
         self.alerts.end();
+        self.reports.end();
     }
 
     /// All that has to outlive a restart, as a file.
@@ -87,6 +95,20 @@ impl Ledger {
     /// What alerts said since the last time, in order.
     pub fn take_records(&mut self) -> Vec<Record> {
         self.alerts.take_records()
+    }
+
+    /// Lets the rows of reports go on that wait, before a stop.
+    pub fn rest(&mut self) {
+        self.reports.rest();
+    }
+
+    /// What reports said since the last time, in order.
+    pub fn take_told(&mut self) -> Vec<Told> {
+        self.reports.take_told()
+    }
+
+    pub fn reports(&self) -> &Reports {
+        &self.reports
     }
 
     pub fn alerts(&self) -> &Alerts {

@@ -7,6 +7,7 @@ use super::{Pack, Param, keys};
 use crate::config::node::{Node, Value};
 use crate::config::read::Reader;
 use crate::config::schema::nearest;
+use crate::plan::cron::Cron;
 use crate::plan::device::DeviceRules;
 use crate::plan::rules::convert::{Number, Type};
 
@@ -218,16 +219,9 @@ fn report(r: &mut Reader<'_>, root: &Node, node: &Node) {
         }
     }
     if let Some((at, schedule)) = child(node, "schedule").and_then(|node| Some((node.at, text(Some(node))?)))
+        && Cron::parse(schedule).is_none()
     {
-        let good = |c: char| c.is_ascii_digit() || matches!(c, '*' | '/' | ',' | '-');
-        let parts: Vec<&str> = schedule.split_whitespace().collect();
-        if parts.len() != 5 || !parts.iter().all(|part| part.chars().all(good)) {
-            r.note(
-                at,
-                format!("`{schedule}` is no schedule"),
-                "minute, hour, day, month, weekday: `0 6 * * *`",
-            );
-        }
+        r.note(at, format!("`{schedule}` is no schedule"), "minute, hour, day, month, weekday: `0 6 * * *`");
     }
     if let Some((at, zone)) = child(node, "zone").and_then(|node| Some((node.at, text(Some(node))?)))
         && !matches!(zone, "" | "~" | "null")
@@ -284,6 +278,14 @@ fn test(r: &mut Reader<'_>, node: &Node, pack: &Pack) {
                     .map_or("an alert's id".into(), |near| format!("did you mean `{near}`?"));
                 r.note(name.at, format!("there is no alert `{}`", name.text), hint);
             }
+        }
+    }
+    let reports = || pack.reports.iter().map(|report| report.id.as_str());
+    for (name, _) in entries(child(expect, "reports")) {
+        if !reports().any(|id| id == name.text) {
+            let hint = nearest(&name.text, reports())
+                .map_or("a report's id".into(), |near| format!("did you mean `{near}`?"));
+            r.note(name.at, format!("there is no report `{}`", name.text), hint);
         }
     }
     let categories = || pack.categories.iter().map(|category| category.id.as_str());

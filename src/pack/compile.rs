@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Object, Pack, alert, built_in};
+use jiff::tz::TimeZone;
+
+use super::{Object, Pack, alert, built_in, report};
 use crate::event::KindId;
 use crate::parse::heroku;
 use crate::plan::rules::cond::{Cond, Op, Subject};
@@ -91,6 +93,8 @@ pub struct Extra {
     pub selects: Vec<Cond>,
     /// Fields that are read, shown or not.
     pub fields: Vec<Box<str>>,
+    /// Zone of reports that have none; absent: UTC.
+    pub report_zone: Option<TimeZone>,
 }
 
 /// As [`compile`], with what the pipeline wants to know besides.
@@ -183,6 +187,7 @@ fn compile_more(
         alerts.extend(watched.map(|alert| alert::Of { pack: &pack.id, version: &pack.version, alert }));
     }
     alert::ask(&alerts, &mut spec);
+    let asked = report::ask(packs, &mut spec);
     spec.selects.clone_from(&extra.selects);
     spec.read.extend(extra.fields.iter().cloned().map(Subject::Field));
     if purpose == For::Shards {
@@ -190,8 +195,10 @@ fn compile_more(
     }
     spec.builtin_at = builtin_at.unwrap_or(spec.objects.len());
     let program = rules::build(&spec).map_err(CompileError::Build)?;
-    let (alerts, roles, every) = alert::compiled(&alerts, &program);
-    Ok(Compiled { program: Arc::new(program), watch: Arc::new(Watch { alerts, roles, every }) })
+    let (alerts, mut roles, every) = alert::compiled(&alerts, &program);
+    let reports =
+        report::compiled(&asked, &program, extra.report_zone.as_ref().unwrap_or(&TimeZone::UTC), &mut roles);
+    Ok(Compiled { program: Arc::new(program), watch: Arc::new(Watch { alerts, roles, every, reports }) })
 }
 
 /// Leaves objects out of which nobody sees anything: they give no kind, and all they write is neither shown nor asked

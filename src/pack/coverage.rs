@@ -159,15 +159,18 @@ impl Coverage {
     /// Conditions of alerts that no event met, by full id; the step where there are several.
     fn silent_alerts(&self) -> Vec<String> {
         let watch = &self.watched.watch;
-        let of = |(role, _): (&Role, &bool)| match *role {
-            Role::Counts { alert } => watch.alerts[alert as usize].about.alert.to_string(),
-            Role::Of { alert } => format!("{} (`of`)", watch.alerts[alert as usize].about.alert),
-            Role::Step { alert, step } => {
-                format!("{} (step {})", watch.alerts[alert as usize].about.alert, step + 1)
-            }
+        let of = |(role, _): (&Role, &bool)| {
+            Some(match *role {
+                Role::Counts { alert } => watch.alerts[alert as usize].about.alert.to_string(),
+                Role::Of { alert } => format!("{} (`of`)", watch.alerts[alert as usize].about.alert),
+                Role::Step { alert, step } => {
+                    format!("{} (step {})", watch.alerts[alert as usize].about.alert, step + 1)
+                }
+                _ => return None,
+            })
         };
         let roles = watch.roles.iter().zip(&self.watches);
-        let mut silent: Vec<String> = roles.filter(|(_, seen)| !**seen).map(of).collect();
+        let mut silent: Vec<String> = roles.filter(|(_, seen)| !**seen).filter_map(of).collect();
         silent.sort();
         silent.dedup();
         silent

@@ -4,8 +4,8 @@
 //! together into one program. Both know no clock, socket or thread. Keys stand once, in [`keys`], from which the reader,
 //! the schema and the reference page all come.
 //!
-//! Read, checked and compiled are fields, knowledge objects, derived fields, categories and the conditions of alerts.
-//! Windows, reports, joins, dashlets and metrics are read and checked, and evaluated by nothing yet.
+//! Read, checked and compiled are fields, knowledge objects, derived fields, categories, alerts, reports, joins and masks.
+//! Dashlets and metrics are read and checked, and evaluated by nothing yet.
 
 mod alert;
 mod categories;
@@ -21,6 +21,7 @@ pub mod overlay;
 mod probe;
 mod read;
 pub mod reference;
+mod report;
 mod scope;
 mod site;
 #[cfg(test)]
@@ -73,6 +74,8 @@ pub struct Pack {
     pub macros: BTreeMap<String, Cond>,
     pub categories: Vec<Category>,
     pub alerts: Vec<Alert>,
+    pub reports: Vec<report::Report>,
+    pub joins: Vec<report::Join>,
     /// Pattern and the group that names the sender, active rules only.
     pub device_rules: Vec<(String, String)>,
     /// What becomes of a frame that no rule names; absent: the pack has no word on it.
@@ -211,6 +214,7 @@ impl Pack {
             (rules, "rules"),
             (self.categories.len(), "categories"),
             (self.alerts.len(), "alerts"),
+            (self.reports.len(), "reports"),
             (self.tests.len(), "tests"),
         ];
         out.push_str(&format!("  {}\n", counts.map(|(n, what)| format!("{n} {what}")).join(", ")));

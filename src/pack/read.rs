@@ -8,7 +8,9 @@ use super::names::{Complaint, Names, child, entries, items, text};
 use super::scope::Scope;
 use super::values::joined;
 use super::walk::Walk;
-use super::{Category, Derive, FILE_BYTES_MAX, Mask, Object, ObjectRule, Pack, alert, check, keys, trial};
+use super::{
+    Category, Derive, FILE_BYTES_MAX, Mask, Object, ObjectRule, Pack, alert, check, keys, report, trial,
+};
 use crate::config::node::{self, At, Node, Value};
 use crate::config::read::{Reader, text_of};
 use crate::config::schema::nearest;
@@ -148,6 +150,12 @@ fn pack(
     for node in items(child(root, "alerts")) {
         pack.alerts.push(alert::read(r, &walk, node));
     }
+    for node in items(child(root, "joins")) {
+        pack.joins.push(report::read_join(&walk, &pack, others, node));
+    }
+    for node in items(child(root, "reports")) {
+        pack.reports.push(report::read(r, &walk, &pack, others, node));
+    }
     for node in items(child(root, "device_id").and_then(|device| child(device, "rules"))) {
         if text(child(node, "active")) != Some("false") {
             pack.device_rules.push((whole(node, "pattern"), whole(node, "token")));
@@ -155,12 +163,7 @@ fn pack(
     }
     let on_no_match = child(root, "device_id").and_then(|device| text(child(device, "on_no_match")));
     pack.on_no_match = on_no_match.map(OnNoMatch::named);
-    let others_of = [
-        ("report", "reports", "id"),
-        ("join", "joins", "id"),
-        ("dashlet", "dashlets", "id"),
-        ("metric", "metrics", "name"),
-    ];
+    let others_of = [("dashlet", "dashlets", "id"), ("metric", "metrics", "name")];
     for (kind, section, id) in others_of {
         pack.others.extend(items(child(root, section)).iter().map(|node| (kind, whole(node, id))));
     }

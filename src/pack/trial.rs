@@ -1,7 +1,7 @@
 //! The tests that packs carry: events in, and what must become of them.
 //!
-//! A test is run through parser, rules, shard and ledger, on a clock of its own, every alert being on. Reports and
-//! dashlets are not run by this version, and said to be so; what was not run never counts as passed.
+//! A test is run through parser, rules, shard and ledger, on a clock of its own, every alert being on. Dashlets are not
+//! run by this version, and said to be so; what was not run never counts as passed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -19,11 +19,13 @@ use crate::config::read::Reader;
 use crate::config::{Problems, duration};
 use crate::ledger::Ledger;
 use crate::ledger::record::{Record, State};
+use crate::ledger::reports::{Told, What};
 use crate::outcome::Outcome;
 use crate::parse::time;
 use crate::plan::Plan;
 use crate::plan::rules::plain::Parts;
 use crate::plan::watch::Role;
+use crate::rows::cells;
 use crate::shard::Shard;
 
 /// 2026-01-01T00:00:00Z, when the clock of a test starts.
@@ -58,6 +60,8 @@ struct Expect {
     /// What every event has.
     categories: Option<Vec<String>>,
     category_counts: BTreeMap<String, u64>,
+    /// Rows by report, those of corrections last.
+    reports: BTreeMap<String, Vec<Vec<String>>>,
     /// What this version does not evaluate.
     later: Vec<&'static str>,
 }
@@ -135,7 +139,14 @@ pub(super) fn read(r: &mut Reader<'_>, node: &Node) -> Trial {
         .iter()
         .map(|(name, value)| (name.text.clone(), us(Some(value), 0)))
         .collect();
-    let later = ["reports", "dashlets"];
+    for (name, rows) in entries(child(expect, "reports")) {
+        let cell = |cell: &Node| {
+            if cell.is_null() { String::new() } else { text(Some(cell)).unwrap_or_default().into() }
+        };
+        let rows = items(Some(rows)).iter().map(|row| items(Some(row)).iter().map(cell).collect());
+        trial.expect.reports.insert(name.text.clone(), rows.collect());
+    }
+    let later = ["dashlets"];
     trial.expect.later = later.into_iter().filter(|key| child(expect, key).is_some()).collect();
     for event in items(child(expect, "events")) {
         let keys = entries(Some(event)).iter().map(|(name, value)| (name.text.clone(), json_of(value)));
@@ -198,6 +209,7 @@ pub fn run(
                     now += us;
                     if let Some(facts) = &mut facts {
                         facts.ledger.tick(now);
+                        facts.hear();
                     }
                     continue;
                 }
@@ -263,7 +275,11 @@ fn names_it(pack: &Pack, other: &Pack) -> bool {
         });
         asks
     };
-    pack.categories.iter().any(|one| asks(&one.when)) || pack.alerts.iter().any(|one| asks(&one.when))
+    let of_reports = pack.reports.iter().filter_map(|report| report.of.as_ref());
+    let of_joins = pack.joins.iter().filter_map(|join| join.of.as_ref());
+    pack.categories.iter().any(|one| asks(&one.when))
+        || pack.alerts.iter().any(|one| asks(&one.when))
+        || of_reports.chain(of_joins).any(asks)
 }
 
 /// What the events of a test were found to be, and what became of them.
@@ -273,6 +289,7 @@ struct Facts {
     plan: Arc<Plan>,
     number: Number,
     records: Vec<Record>,
+    told: Vec<Told>,
     /// When the first event came.
     first_us: Option<i64>,
     events: Vec<(Json, Parts)>,
@@ -291,6 +308,7 @@ impl Facts {
             plan,
             number: 0,
             records: Vec::new(),
+            told: Vec::new(),
             first_us: None,
             events: Vec::new(),
             categories: Vec::new(),
@@ -309,7 +327,33 @@ impl Facts {
     /// Lets the clock run on until all windows that have begun are sealed.
     fn end(&mut self) {
         self.ledger.end();
+        self.hear();
+    }
+
+    /// Takes what alerts and reports have said.
+    fn hear(&mut self) {
         self.records.extend(self.ledger.take_records());
+        self.told.extend(self.ledger.take_told());
+    }
+
+    /// Rows of a report, or of its summary if it has no columns; those of corrections last.
+    fn rows(&self, pack: &Pack, id: &str) -> Vec<Vec<String>> {
+        let full = format!("{}.report.{id}", pack.id);
+        let text = |cell: Option<&[u8]>| String::from_utf8_lossy(cell.unwrap_or_default()).into_owned();
+        let (mut rows, mut late) = (Vec::new(), Vec::new());
+        for told in self.told.iter().filter(|told| *told.report.id == *full) {
+            match &told.what {
+                What::Row(row) => rows.push(cells(row).map(text).collect()),
+                What::Late(_, row) => late.push(cells(row).map(text).collect()),
+                What::Sealed(tables) if told.report.heads.is_empty() => {
+                    let all = tables.iter().flatten();
+                    rows.extend(all.map(|row| row.iter().map(|cell| cell.to_string()).collect::<Vec<_>>()));
+                }
+                What::Sealed(_) | What::Corrected(_) => {}
+            }
+        }
+        rows.extend(late);
+        rows
     }
 
     /// Sealed episodes of an alert.
@@ -340,7 +384,7 @@ impl Facts {
         let roles = seen.matched.watches.iter().filter_map(|index| watch.roles.get(*index as usize));
         let matched = roles.filter_map(|role| match role {
             Role::Counts { alert } | Role::Step { alert, .. } => Some(*alert),
-            Role::Of { .. } => None,
+            _ => None,
         });
         let mut matched: Vec<u32> = matched.chain(watch.every.iter().copied()).collect();
         matched.sort_unstable();
@@ -356,7 +400,7 @@ impl Facts {
         let mut outcome = Outcome::default();
         self.shard.process(&self.plan, &probe.batch(frame, self.number, now), &mut outcome);
         self.ledger.apply(&outcome);
-        self.records.extend(self.ledger.take_records());
+        self.hear();
     }
 
     fn judge(&self, trial: &Trial, pack: &Pack) -> Verdict {
@@ -392,6 +436,22 @@ impl Facts {
         for (id, wanted) in &expect.matches {
             let found = self.matches.get(id).copied().unwrap_or(0);
             verdict.check(found == *wanted, || format!("alert `{id}` matches {found} events, not {wanted}"));
+        }
+        for (id, wanted) in &expect.reports {
+            let found = self.rows(pack, id);
+            verdict.check(found.len() == wanted.len(), || {
+                format!("report `{id}` has {} rows, not {}", found.len(), wanted.len())
+            });
+            for (place, (found, wanted)) in found.iter().zip(wanted).enumerate() {
+                verdict.check(found == wanted, || {
+                    format!(
+                        "report `{id}`, row {}: [{}], not [{}]",
+                        place + 1,
+                        found.join(" | "),
+                        wanted.join(" | ")
+                    )
+                });
+            }
         }
         verdict.not_run.extend(expect.later.iter().map(|what| what.to_string()));
         if let Some(wanted) = &expect.categories {
@@ -490,9 +550,7 @@ pub fn describe(verdicts: &[Verdict]) -> String {
     let passed = verdicts.len() - failed - not_run - part;
     out.push_str(&format!("{} tests: {passed} passed, {failed} failed", verdicts.len()));
     if part + not_run > 0 {
-        out.push_str(&format!(
-            ", {part} passed in part, {not_run} not run: this version makes no reports or dashlets"
-        ));
+        out.push_str(&format!(", {part} passed in part, {not_run} not run: this version makes no dashlets"));
     }
     out.push('\n');
     out
@@ -552,7 +610,7 @@ tests:
   - {{name: nothing, events: [{{line: '<190>1 {{t}} host x web.1 - x'}}], expect: {{alerts: {{a: 0, b: 0}}}}}}
   - {{name: each, events: [{{repeat: 3, line: '<190>1 {{t}} host app web.1 - x'}}], expect: {{alerts: {{b: 3}}}}}}
   - {{name: impossible, events: [{{line: '<190>1 {{t}} host x web.1 - x'}}], expect: {{alerts: {{a: 1}}}}}}
-  - {{name: later, events: [{{line: '<190>1 {{t}} host x web.1 - x'}}], expect: {{reports: {{}}}}}}
+  - {{name: later, events: [{{line: '<190>1 {{t}} host x web.1 - x'}}], expect: {{dashlets: {{}}}}}}
 "
         );
         let verdicts = trial::run("p", &text, &[], &[]).unwrap();
@@ -561,10 +619,10 @@ tests:
         assert_eq!(shown, [(false, 1, 0), (true, 0, 0), (true, 0, 0), (false, 1, 0), (false, 0, 1)]);
         let text = trial::describe(&verdicts);
         assert!(text.contains("alert `a` fires first after never, not 1 s"), "{text}");
-        assert!(text.contains("not run by this version: reports"), "{text}");
+        assert!(text.contains("not run by this version: dashlets"), "{text}");
         assert!(
             text.ends_with(
-                "5 tests: 2 passed, 2 failed, 0 passed in part, 1 not run: this version makes no reports or dashlets\n"
+                "5 tests: 2 passed, 2 failed, 0 passed in part, 1 not run: this version makes no dashlets\n"
             ),
             "{text}"
         );

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::report::Reports;
 use super::rules::SlotId;
 use super::rules::cond::Compare;
 use super::rules::convert::Number;
@@ -80,11 +81,32 @@ pub enum Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The event counts.
-    Counts { alert: u32 },
+    Counts {
+        alert: u32,
+    },
     /// It is one of those that a ratio compares with all that count.
-    Of { alert: u32 },
+    Of {
+        alert: u32,
+    },
     /// It is this step.
-    Step { alert: u32, step: u8 },
+    Step {
+        alert: u32,
+        step: u8,
+    },
+    /// It gives a row of this report.
+    Row {
+        report: u32,
+    },
+    /// It is a message that this join may put together with others, the first of them, the last.
+    Joins {
+        join: u32,
+    },
+    Starts {
+        join: u32,
+    },
+    Ends {
+        join: u32,
+    },
 }
 
 /// A window that slides in event time, by sub-buckets `floor(time / width)` since 1970.
@@ -291,6 +313,7 @@ pub struct Watch {
     pub roles: Vec<Role>,
     /// Alerts for which every event counts.
     pub every: Vec<u32>,
+    pub reports: Reports,
 }
 
 /// How the ledger keeps its windows.

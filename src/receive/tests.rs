@@ -67,6 +67,7 @@ impl Bench {
         let quarantine = Box::new(|_: &[u8]| {});
         let settings = Settings {
             tell: Box::new(|_| {}),
+            tell_reports: Box::new(|_| {}),
             clock: true,
             slots,
             parcel_bytes: 1 << 20,

@@ -10,7 +10,7 @@ mod output;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::feeder::{Feeder, LISTENER};
@@ -20,9 +20,10 @@ use crate::compile;
 use crate::config::Pipeline;
 use crate::deliver::{blackhole, stdout};
 use crate::feed::WhenFull;
-use crate::flow::{Flow, Settings, SinkSpec, Tell};
+use crate::flow::{Flow, Settings, SinkSpec, Tell, TellReports};
 use crate::pack::{self, Pack};
 use crate::plan::{Format, Output, Plan, Received};
+use crate::report::Desk;
 use crate::telemetry::books::Books;
 
 /// What `received` says on the events.
@@ -53,6 +54,10 @@ pub struct Options {
     pub packs: Option<Vec<Pack>>,
     /// Where records of alerts go; `-` is standard output.
     pub alerts: Option<PathBuf>,
+    /// Folder that reports are written into.
+    pub reports: Option<PathBuf>,
+    /// Of them the windows that begin in this span, microseconds since 1970.
+    pub windows: std::ops::Range<i64>,
     /// Whether all alerts are on.
     pub all_on: bool,
 }
@@ -116,7 +121,11 @@ pub fn run(options: Options) -> io::Result<Books> {
     let plan = plan(&options)?;
     let zone = plan.listener(LISTENER).time_zone.clone();
     let vectors = compile::vectors(&options.pipeline);
-    let flow = start(&options, plan, frame_bytes)?;
+    let desk = match &options.reports {
+        Some(dir) => Some(Arc::new(Mutex::new(Desk::replay(dir, options.pipeline.reports.spool_bytes)?))),
+        None => None,
+    };
+    let flow = start(&options, plan, frame_bytes, desk.clone())?;
     let total = opened.iter().map(|(_, input)| input.size).sum();
     let mut feeder = Feeder::new(flow.intake(), options.received, zone, vectors, Progress::new(total))?;
     let form = match options.framing {
@@ -134,6 +143,7 @@ pub fn run(options: Options) -> io::Result<Books> {
     feeder.end();
     flow.finish(Duration::from_secs(u64::MAX >> 24));
     flow.end_windows();
+    desk_end(&desk)?;
     feeder.progress.clear();
     summarize(&feeder.progress)?;
     Ok(Books::of(&flow))
@@ -161,6 +171,9 @@ fn plan(options: &Options) -> io::Result<Plan> {
             // Nobody would see what they say.
             (false, None) => alert.mode = "off".into(),
         }
+    }
+    if options.reports.is_none() {
+        packs.iter_mut().for_each(|pack| pack.reports.clear());
     }
     // Its sinks are not opened, and what they leave out may name packs that are not here.
     let pipeline = Pipeline { sinks: Vec::new(), ..options.pipeline.clone() };
@@ -198,7 +211,28 @@ fn create(path: &Path) -> io::Result<File> {
     File::create(path).map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", path.display())))
 }
 
-fn start(options: &Options, plan: Plan, frame_bytes: usize) -> io::Result<Flow> {
+type SharedDesk = Option<Arc<Mutex<Desk>>>;
+
+/// Writes what reports say; ends the process if it cannot.
+fn reports(desk: SharedDesk, windows: std::ops::Range<i64>) -> TellReports {
+    match desk {
+        None => Box::new(|_| {}),
+        Some(desk) => Box::new(move |mut told| {
+            told.retain(|told| windows.contains(&told.from_us));
+            let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
+            output::exit_on(desk.take(told, 0));
+        }),
+    }
+}
+
+fn desk_end(desk: &SharedDesk) -> io::Result<()> {
+    match desk {
+        None => Ok(()),
+        Some(desk) => desk.lock().unwrap_or_else(PoisonError::into_inner).end(),
+    }
+}
+
+fn start(options: &Options, plan: Plan, frame_bytes: usize, desk: SharedDesk) -> io::Result<Flow> {
     let pipeline = &options.pipeline;
     let settings = Settings {
         slots: pipeline.slots,
@@ -208,6 +242,7 @@ fn start(options: &Options, plan: Plan, frame_bytes: usize) -> io::Result<Flow> 
         batch_bytes: Batch::capacity_for(frame_bytes),
         quarantine: Box::new(|_| {}),
         tell: alerts(options)?,
+        tell_reports: reports(desk, options.windows.clone()),
         clock: false,
     };
     let flow = Flow::start(settings, Arc::new(plan))?;

@@ -4,6 +4,7 @@ pub mod demo;
 mod packs;
 mod quarantine;
 mod reload;
+mod reports;
 mod sinks;
 mod state;
 
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
+use hyper::StatusCode;
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -26,8 +28,9 @@ use crate::ledger::record::Record;
 use crate::limits;
 use crate::notify::Notifiers;
 use crate::receive::Receivers;
+use crate::report::api::{self, ApiError};
 use crate::telemetry::books::Books;
-use crate::telemetry::serve::{Asks, Figures, Phase, Readiness, Servers};
+use crate::telemetry::serve::{Answer, Asks, Figures, Phase, Readiness, Servers};
 use crate::telemetry::{log, metrics};
 
 /// A pipeline with where it came from.
@@ -44,6 +47,7 @@ pub struct Weir {
     catalog: Arc<Catalog>,
     flow: Arc<Flow>,
     keeper: state::Keeper,
+    clerk: reports::Clerk,
     receivers: Receivers,
     told: Arc<Mutex<Told>>,
     notifiers: Arc<Notifiers>,
@@ -63,6 +67,8 @@ pub struct Ready {
 /// Serves metrics and books of a flow.
 struct Served {
     flow: Arc<Flow>,
+    /// Folder of reports, if they are written.
+    reports: Option<PathBuf>,
     told: Arc<Mutex<Told>>,
     notifiers: Arc<Notifiers>,
 }
@@ -76,6 +82,18 @@ impl Figures for Served {
 
     fn books(&self) -> String {
         Books::of(&self.flow).to_line()
+    }
+
+    fn reports(&self, rest: &str, query: Option<&str>) -> Option<Answer> {
+        let dir = self.reports.as_ref()?;
+        Some(match api::answer(dir, rest, query) {
+            Ok(json) => Answer::json(format!("{json}\n")),
+            Err(ApiError::Unknown(why)) => Answer::text(StatusCode::NOT_FOUND, why + "\n"),
+            Err(ApiError::Bad(why)) => Answer::text(StatusCode::BAD_REQUEST, why + "\n"),
+            Err(ApiError::Failed(error)) => {
+                Answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"))
+            }
+        })
     }
 }
 
@@ -104,6 +122,7 @@ impl Weir {
         let plan = Arc::new(plan);
         let notifiers = Arc::new(Notifiers::start(&pipeline.notifiers, pipeline.state.dir.as_path())?);
         let tell = notifiers.clone();
+        let (tell_reports, clerk) = reports::start(&pipeline, &plan)?;
         let settings = Settings {
             slots: pipeline.slots,
             parcel_bytes: pipeline.parcel_bytes,
@@ -115,6 +134,7 @@ impl Weir {
                 tell.tell(&records);
                 records.iter().for_each(log_record);
             }),
+            tell_reports,
             clock: true,
         };
         let flow = Flow::start(settings, plan.clone())?;
@@ -126,8 +146,12 @@ impl Weir {
         let intake = flow.intake();
         let (flow, told) = (Arc::new(flow), Arc::new(Mutex::new(told)));
         let readiness = Arc::new(Readiness::default());
-        let figures =
-            Arc::new(Served { flow: flow.clone(), told: told.clone(), notifiers: notifiers.clone() });
+        let figures = Arc::new(Served {
+            reports: pipeline.reports.dir.clone(),
+            flow: flow.clone(),
+            told: told.clone(),
+            notifiers: notifiers.clone(),
+        });
         let servers = Servers::start(pipeline.observe, pipeline.admin, figures, readiness.clone(), asks)?;
         let listeners = compile::ids(&pipeline, &plan);
         let batch_bytes = compile::batch_bytes(&pipeline);
@@ -135,7 +159,7 @@ impl Weir {
             .map_err(io::Error::other)?;
         readiness.set(Phase::Ready);
         let catalog = Arc::new(catalog);
-        Ok(Weir { pipeline, catalog, flow, keeper, receivers, told, notifiers, servers, readiness })
+        Ok(Weir { pipeline, catalog, flow, keeper, clerk, receivers, told, notifiers, servers, readiness })
     }
 
     /// Addresses that are served and listened on.
@@ -165,6 +189,8 @@ impl Weir {
         self.keeper.keep(&self.flow);
         // What could not be told by then is kept for the next start.
         self.notifiers.stop(deadline.min(Instant::now() + NOTIFIERS_STOP));
+        self.flow.rest_reports();
+        self.clerk.stop();
         Ok((Books::of(&self.flow), in_time))
     }
 }

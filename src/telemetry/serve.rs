@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
@@ -100,6 +100,8 @@ pub trait Figures: Send + Sync + 'static {
     fn metrics(&self) -> String;
     /// One line of JSON.
     fn books(&self) -> String;
+    /// What is published of reports: `rest` is the path behind theirs, `query` that of the URL.
+    fn reports(&self, rest: &str, query: Option<&str>) -> Option<Answer>;
 }
 
 /// Which of the two addresses a server is.
@@ -111,10 +113,18 @@ enum Side {
 
 /// The paths of each address, for the router and for the list that a lost visitor gets.
 const OBSERVE: &[&str] = &["/metrics", "/healthz", "/readyz"];
-const ADMIN: &[&str] = &["/books", PACKS];
+const ADMIN: &[&str] = &["/books", PACKS, REPORTS];
+const REPORTS: &str = "/api/v1/reports";
 const PACKS: &str = "/api/v1/packs";
 
-fn route(side: Side, path: &str, figures: &dyn Figures, readiness: &Readiness) -> Answer {
+fn route(side: Side, uri: &Uri, figures: &dyn Figures, readiness: &Readiness) -> Answer {
+    let path = uri.path();
+    if side == Side::Admin
+        && let Some(rest) = path.strip_prefix(REPORTS).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+        && let Some(answer) = figures.reports(rest, uri.query())
+    {
+        return answer;
+    }
     match (side, path) {
         (Side::Observe, "/metrics") => {
             Answer { status: StatusCode::OK, content_type: prometheus::TEXT_FORMAT, body: figures.metrics() }
@@ -252,7 +262,7 @@ async fn accept(
                     _ if side == Side::Admin && is_of_packs(request.uri().path()) => {
                         packs(request, &asks, &bodies).await
                     }
-                    Method::GET | Method::HEAD => route(side, request.uri().path(), &*figures, &readiness),
+                    Method::GET | Method::HEAD => route(side, request.uri(), &*figures, &readiness),
                     _ => Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n"),
                 };
                 Ok::<_, Infallible>(answer.into_response())

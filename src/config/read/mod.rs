@@ -19,7 +19,7 @@ pub(crate) use reader::{Fields, Placed, Reader, example};
 use super::check::{self, Place, Places};
 use super::node::{self, Node, Value};
 use super::schema::{
-    DEVICE_ID, DEVICE_RULE, DRAIN, LEDGER, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE, STATE,
+    DEVICE_ID, DEVICE_RULE, DRAIN, LEDGER, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE, REPORTS, STATE,
 };
 use super::value::{Secret, Text};
 use super::{
@@ -133,6 +133,7 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
             None => defaults::packs(),
             Some(_) => r.list(&f, "packs", |r, node, key| r.scalar(node, key)),
         },
+        reports: f.node("reports").and_then(|node| reports(r, node)).unwrap_or_default(),
         overlay: r.text(&f, "overlay").unwrap_or_default(),
         state: f.node("state").and_then(|node| state(r, node)).unwrap_or_else(defaults::state),
         ledger: f.node("ledger").and_then(|node| ledger(r, node)).unwrap_or_default(),
@@ -183,6 +184,15 @@ fn log(r: &mut Reader<'_>, node: &Node) -> Option<Log> {
             "trace" => LogLevel::Trace,
             _ => LogLevel::Info,
         },
+    })
+}
+
+fn reports(r: &mut Reader<'_>, node: &Node) -> Option<super::Reports> {
+    let f = r.fields(node, REPORTS)?;
+    Some(super::Reports {
+        dir: r.text(&f, "dir").map(|dir| dir.as_str().into()),
+        zone: Some(r.zone(&f, "zone")),
+        spool_bytes: r.amount(&f, "spool_bytes").unwrap_or_default(),
     })
 }
 

@@ -30,7 +30,7 @@ const fn map(of: &'static Shape, max: usize) -> Shape {
 
 pub(crate) const PIPELINE: &Section = &Section {
     name: "the pipeline",
-    later: &["reports"],
+    later: &[],
     keys: &[&[
         key(
             "weir",
@@ -105,6 +105,13 @@ pub(crate) const PIPELINE: &Section = &Section {
             Default("[heroku]"),
         ),
         key(
+            "reports",
+            "Where the packs' reports are written; absent: nowhere, and no rows are made.",
+            Shape::Section(REPORTS),
+            "{dir: weir-reports}",
+            Optional,
+        ),
+        key(
             "overlay",
             "The file that holds what this site changes about its packs; one that is not there changes nothing.",
             Shape::Text,
@@ -153,6 +160,34 @@ pub(crate) const PIPELINE: &Section = &Section {
             list(&Shape::Notifier, 64),
             "[{name: oncall, kind: alertmanager, urls: [\"https://alertmanager.example.com\"]}]",
             Default("[]"),
+        ),
+    ]],
+};
+
+pub(crate) const REPORTS: &Section = &Section {
+    name: "`reports`",
+    later: &[],
+    keys: &[&[
+        key(
+            "dir",
+            "Folder of the files, one in it for each report.",
+            Shape::Text,
+            "weir-reports",
+            Default("weir-reports"),
+        ),
+        key(
+            "zone",
+            "Zone of reports that have none: of their windows, schedules and times.",
+            Shape::Zone,
+            "Europe/Berlin",
+            Default("+00:00"),
+        ),
+        key(
+            "spool_bytes",
+            "Bytes of rows on disk whose windows are open; further rows are cut and counted.",
+            size(MIB, 1024 * GIB),
+            "1GiB",
+            Default("1GiB"),
         ),
     ]],
 };

@@ -16,7 +16,7 @@ pub use json::pipeline;
 pub(crate) use json::{detect, document};
 pub(crate) use keys::{
     DEVICE_ID, DEVICE_RULE, DRAIN, KAFKA_TLS, KINDS, LEDGER, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE,
-    ROTATE, SAMPLE, SASL, SINK, STATE,
+    REPORTS, ROTATE, SAMPLE, SASL, SINK, STATE,
 };
 pub(crate) use notifier::{NOTIFIER, NOTIFIER_KINDS};
 

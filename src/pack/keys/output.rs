@@ -32,7 +32,7 @@ pub(crate) const REPORT: &Section = &Section {
             "Its columns, in order.",
             list(&Shape::Section(COLUMN)),
             "[{field: status, title: Status}]",
-            Required,
+            Default("[]"),
         ),
         key("join", "The join that puts its messages together.", Shape::Text, "commands", Optional),
         key(

@@ -167,6 +167,11 @@ impl Seen<'_, '_> {
         }
     }
 
+    /// The value of a field's slot.
+    pub fn value(&self, slot: SlotId) -> Option<Value> {
+        self.scratch.values[slot as usize]
+    }
+
     /// The value of a field as the number it counts as.
     pub fn number(&self, slot: SlotId) -> Option<Number> {
         let slot_of = &self.program.slots[slot as usize];
