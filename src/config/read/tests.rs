@@ -69,8 +69,8 @@ fn each_mistake_has_its_sentence() {
         (with("slotz: 9"), "3:1: unknown key `slotz` in the pipeline / did you mean `slots`?"),
         (with("slots: 9\nslots: 9"), "4:1: key `slots` stands twice in the pipeline / the first is in line 3"),
         (
-            with("reports: x"),
-            "3:1: key `reports` in the pipeline is not supported by this version / it comes with a later version; remove it for now",
+            with("notifiers: x"),
+            "3:1: key `notifiers` in the pipeline is not supported by this version / it comes with a later version; remove it for now",
         ),
         (
             listening("purge_after: 7d"),
