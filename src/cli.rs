@@ -145,6 +145,9 @@ pub struct Replay {
 
 /// Reports: list what is published, or make one over archived files
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  weir report list --dir weir-reports
+  weir report run router_logs --dir november drain-*.log")]
 pub struct Report {
     #[command(subcommand)]
     pub what: ReportWhat,
