@@ -6,7 +6,7 @@ use memchr::memmem::Finder;
 
 use super::heroku;
 use super::logfmt::closing_quote;
-use super::text::{Row, Text, is_blank};
+use super::text::{Row, Text, is_blank, until_capital_or_blank};
 use crate::event::{Name, Severity, Value};
 
 const LEVEL_KEY: &[u8] = b"level=";
@@ -52,32 +52,30 @@ fn of_pair(text: &[u8]) -> Option<Severity> {
 
 /// The first run of letters that is a level word in capitals.
 pub(super) fn of_words(text: &[u8]) -> Option<Severity> {
-    let (mut pieces, mut in_piece) = (0, false);
-    // The run of letters at hand, and whether it is all capitals.
-    let (mut start, mut capitals) = (0, true);
-    for (at, byte) in text.iter().chain(b" ").enumerate() {
-        if byte.is_ascii_alphabetic() {
-            in_piece = true;
-            capitals &= byte.is_ascii_uppercase();
-            continue;
-        }
-        if capitals
-            && at - start >= 3
-            && let Some(level) = heroku::level_of_word(&text[start..at])
+    let is_letter = |at: usize| text.get(at).is_some_and(u8::is_ascii_alphabetic);
+    let (mut pieces, mut piece, mut at) = (0, 0, 0);
+    loop {
+        at += until_capital_or_blank(&text[at..]);
+        let rest = &text[at..];
+        let capitals = rest.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+        let end = at + capitals;
+        if capitals >= 3
+            && !(at > 0 && is_letter(at - 1))
+            && !is_letter(end)
+            && let Some(level) = heroku::level_of_word(&text[at..end])
         {
             return Some(level);
         }
-        (start, capitals) = (at + 1, true);
-        if !is_blank(*byte) {
-            in_piece = true;
-        } else if core::mem::take(&mut in_piece) {
-            pieces += 1;
-            if pieces == PIECES {
+        if capitals == 0 {
+            pieces += usize::from(at > piece);
+            if rest.is_empty() || pieces == PIECES {
                 return None;
             }
+            at += rest.iter().take_while(|byte| is_blank(**byte)).count();
+            piece = at;
         }
+        at += capitals;
     }
-    None
 }
 
 /// `E, [`: the letter that Ruby's logger begins with.

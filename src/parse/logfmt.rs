@@ -162,7 +162,13 @@ pub(super) fn field(pair: Pair, renamed: &[(&str, FieldId)], row: &mut Row) {
     let key = pair.key.bytes.strip_prefix(b"sample#").unwrap_or(pair.key.bytes);
     let named = row.made.len();
     let plain = |byte: &u8| if matches!(byte, b'-' | b'.' | b'#') { b'_' } else { *byte };
-    row.made.extend(key.iter().map(plain));
+    for part in key.utf8_chunks() {
+        row.made.extend(part.valid().bytes().map(|byte| plain(&byte)));
+        // As it is written, so that no two names are written alike.
+        if !part.invalid().is_empty() {
+            row.made.extend_from_slice("\u{fffd}".as_bytes());
+        }
+    }
     row.made.extend_from_slice(suffix.as_bytes());
     let name = &row.made[named..];
     let known = renamed
@@ -295,6 +301,20 @@ mod tests {
             matches!(row.fields[0].name, Name::Known(_))
         });
         assert!(known.0);
+    }
+
+    /// The names `x\xff` and `x\xfe` are written alike, so they are one.
+    #[test]
+    fn names_that_are_written_alike_are_one() {
+        let text = b"x\xff=1 x\xfe=2 x\xff\xfe-y=3";
+        let (mut made, mut fields) = (Vec::new(), Vec::new());
+        let mut row = Row { made: &mut made, fields: &mut fields };
+        addon(Text::new(text, Span::of(0, text.len())), &mut row);
+        let names = fields.iter().map(|field| match field.name {
+            Name::Text(span) => core::str::from_utf8(&made[span.start()..span.end()]).unwrap(),
+            Name::Known(_) => "",
+        });
+        assert_eq!(names.collect::<Vec<_>>(), ["x\u{fffd}", "x\u{fffd}\u{fffd}_y"]);
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl<'a> Text<'a> {
 }
 
 /// What separates words: JSON's white space.
-pub(crate) fn is_blank(byte: u8) -> bool {
+pub(crate) const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
@@ -89,6 +89,45 @@ pub(crate) fn until_blank_or(bytes: &[u8], stop: u8) -> usize {
             }
             // A control byte that is no blank: rare enough to go on one by one.
             break;
+        }
+        at += 8;
+    }
+    at + bytes[at..].iter().position(ends).unwrap_or(bytes.len() - at)
+}
+
+/// How many bytes come before the first quote, backslash or control byte; all, if there is none.
+pub(crate) fn until_quote(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    for chunk in bytes.as_chunks::<8>().0 {
+        let word = u64::from_le_bytes(*chunk);
+        let quote = word ^ (ONES * b'"' as u64);
+        let backslash = word ^ (ONES * b'\\' as u64);
+        let below = word.wrapping_sub(ONES * 0x20) & !word;
+        let found =
+            (below | quote.wrapping_sub(ONES) & !quote | backslash.wrapping_sub(ONES) & !backslash) & HIGHS;
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    at + bytes[at..].iter().position(ends).unwrap_or(bytes.len() - at)
+}
+
+/// How many bytes come before the first letter in capitals or blank; all, if there is none.
+pub(crate) fn until_capital_or_blank(bytes: &[u8]) -> usize {
+    let ends = |byte: &u8| is_blank(*byte) || byte.is_ascii_uppercase();
+    let mut at = 0;
+    for chunk in bytes.as_chunks::<8>().0 {
+        let word = u64::from_le_bytes(*chunk);
+        let low = word & !HIGHS;
+        let capital = (low + ONES * (0x80 - b'A' as u64)) & !(low + ONES * (0x7f - b'Z' as u64));
+        let below = !(low + ONES * (0x80 - 0x21));
+        // A control byte that is no blank is looked at twice, which does no harm.
+        if (capital | below) & !word & HIGHS != 0
+            && let Some(found) = chunk.iter().position(ends)
+        {
+            return at + found;
         }
         at += 8;
     }
@@ -123,29 +162,38 @@ impl Row<'_> {
 
 /// Whether `bytes` are wholly a number as JSON writes it.
 pub(crate) fn is_number(bytes: &[u8]) -> bool {
-    let digits = |from: usize| bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let mut at = usize::from(bytes.first() == Some(&b'-'));
-    let whole = digits(at);
-    if whole == 0 || (whole > 1 && bytes[at] == b'0') {
-        return false;
-    }
-    at += whole;
-    if bytes.get(at) == Some(&b'.') {
-        let fraction = digits(at + 1);
-        if fraction == 0 {
-            return false;
+    number_len(bytes) == Some(bytes.len())
+}
+
+/// How long the number is that `bytes` begin with, as JSON writes it: the longest, whatever follows.
+pub(crate) fn number_len(bytes: &[u8]) -> Option<usize> {
+    let byte = |at: usize| bytes.get(at).copied().unwrap_or(0);
+    let behind_digits = |mut at: usize| {
+        while byte(at).is_ascii_digit() {
+            at += 1;
         }
-        at += 1 + fraction;
+        at
+    };
+    let start = usize::from(byte(0) == b'-');
+    let mut at = behind_digits(start);
+    if at == start || (at > start + 1 && bytes[start] == b'0') {
+        return None;
     }
-    if matches!(bytes.get(at), Some(b'e' | b'E')) {
-        at += 1 + usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
-        let exponent = digits(at);
-        if exponent == 0 {
-            return false;
+    if byte(at) == b'.' {
+        let fraction = at + 1;
+        at = behind_digits(fraction);
+        if at == fraction {
+            return None;
         }
-        at += exponent;
     }
-    at == bytes.len()
+    if matches!(byte(at), b'e' | b'E') {
+        let exponent = at + 1 + usize::from(matches!(byte(at + 1), b'+' | b'-'));
+        at = behind_digits(exponent);
+        if at == exponent {
+            return None;
+        }
+    }
+    Some(at)
 }
 
 /// The number that `bytes`, all digits, are, if it fits.
@@ -206,12 +254,16 @@ mod tests {
     proptest! {
         #[test]
         fn eight_bytes_together_end_where_one_by_one_they_do(
-            bytes in proptest::collection::vec(prop_oneof![any::<u8>(), 0u8..0x42], 0..40),
+            bytes in proptest::collection::vec(prop_oneof![any::<u8>(), 0u8..0x62], 0..40),
         ) {
             for stop in [b'=', b' '] {
                 let slow = bytes.iter().position(|byte| is_blank(*byte) || *byte == stop);
                 prop_assert_eq!(until_blank_or(&bytes, stop), slow.unwrap_or(bytes.len()));
             }
+            let slow = bytes.iter().position(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\'));
+            prop_assert_eq!(until_quote(&bytes), slow.unwrap_or(bytes.len()));
+            let slow = bytes.iter().position(|byte| is_blank(*byte) || byte.is_ascii_uppercase());
+            prop_assert_eq!(until_capital_or_blank(&bytes), slow.unwrap_or(bytes.len()));
         }
     }
 
