@@ -89,6 +89,7 @@ pub struct Demo {
   weir replay drain.log --out events.ndjson
   weir replay body.bin --framing logplex-body --drain d.5a8fd083-0972-4e18-b912-94dc2d099dac
   weir replay sample.txt --framing newline --format eventtracker --zone +05:30
+  weir replay drain.log --format none --alerts - --mode on
   weir replay *.log --format none --strict      count only; exit 1 if anything is odd")]
 pub struct Replay {
     /// Files to read, one after the other; `-` is standard input, as is no file at all
@@ -124,9 +125,23 @@ pub struct Replay {
     /// Give a param of the packs another value
     #[arg(long = "set", value_name = "PARAM=VALUE", value_parser = assignment, requires = "packs")]
     pub set: Vec<(String, String)>,
+    /// Write what alerts say to this file, one JSON object a line: notices, sealed and resolved episodes, in their order
+    #[arg(long, value_name = "FILE")]
+    pub alerts: Option<PathBuf>,
+    /// Which alerts are evaluated: those that are on or in shadow, or all as if they were on
+    #[arg(long, value_enum, default_value_t = AlertMode::AsIs)]
+    pub mode: AlertMode,
     /// Exit 1 if there was garbage, an unparsed or a quarantined frame
     #[arg(long)]
     pub strict: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AlertMode {
+    /// As the packs and the overlay have them
+    AsIs,
+    /// All of them are on
+    On,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

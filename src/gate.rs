@@ -47,6 +47,12 @@ impl Gate {
         self.last
     }
 
+    /// What time it is, microseconds since 1970: never before a batch that has passed, and no later batch is before it.
+    pub fn tick(&mut self, now_us: i64) -> i64 {
+        self.received_us = self.received_us.max(now_us);
+        self.received_us
+    }
+
     /// Numbers the batches of a group one after the other, and marks the runs that came before.
     pub fn pass<'a>(&mut self, group: impl IntoIterator<Item = &'a mut Batch>, now_us: i64) -> Admitted {
         self.received_us = self.received_us.max(now_us);

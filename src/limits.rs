@@ -115,3 +115,35 @@ pub const BLOCKS_BYTES: usize = 8 << 20;
 pub const BLOCK_MS: u64 = 200;
 /// Dead letters kept on disk by one sink; beyond it they are counted only.
 pub const DEAD_LETTERS_BYTES: u64 = 256 << 20;
+/// Signals that hold more are not used again: a batch seldom tells the ledger so much.
+pub const SPARE_SIGNALS_BYTES: usize = 256 << 10;
+/// Bytes of a message that an alert shows.
+pub const SHOWN_BYTES: usize = 1024;
+/// Events that an alert shows, the last ones.
+pub const SHOWN_EVENTS: usize = 10;
+/// Records that wait for one notifier; beyond it the oldest is dropped, since a page an hour late helps less than the next.
+pub const NOTIFY_QUEUE: usize = 1000;
+/// Alerts firing at one Alertmanager at a time.
+pub const NOTIFY_FIRING: usize = 10_000;
+/// Bytes of records that one notifier holds; a record with its ten messages is 2 KiB, at worst 70.
+pub const NOTIFY_BYTES: usize = 32 << 20;
+/// Ids that a notifier remembers to have told: a replay of many days pages nobody.
+pub const NOTIFY_IDS: usize = 100_000;
+/// Alerts in one request to an Alertmanager.
+pub const NOTIFY_BATCH: usize = 64;
+/// The wait after a first failure; it doubles with each further one.
+pub const NOTIFY_RETRY_MS: u64 = 1000;
+/// The longest wait between tries.
+pub const NOTIFY_RETRY_MAX_S: u64 = 300;
+/// A record that could not be told for so long is history and wakes nobody any more.
+pub const NOTIFY_AGE_S: u64 = 86_400;
+/// An episode of which only the notice came is over so long after its window: what sealed it was suppressed or lost.
+pub const NOTIFY_NOTICE_S: u64 = 3600;
+/// The longest an alert is re-sent without a word from the ledger: its pack may be gone.
+pub const NOTIFY_FIRING_S: u64 = 7 * 86_400;
+/// Until a target is connected, its name resolved and its certificate checked.
+pub const NOTIFY_CONNECT_S: u64 = 5;
+/// From the first look at its name to the end of a target's answer.
+pub const NOTIFY_REQUEST_S: u64 = 15;
+/// Bytes of a target's answer that are read.
+pub const NOTIFY_ANSWER_BYTES: usize = 64 * 1024;

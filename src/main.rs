@@ -60,7 +60,8 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Check(args) => {
             let pipeline = load(Some(&args.path))?;
             let packs = pack::load_all(&pipeline.packs, &[]).map_err(|problems| said_problems(&problems))?;
-            pack::compile(&packs, &[]).map_err(|error| Failure::Error(error.to_string()))?;
+            let site = pack::site(&pipeline, &packs).map_err(|problems| said_problems(&problems))?;
+            pack::compile_for(&packs, &[], &site.extra).map_err(|error| Failure::Error(error.to_string()))?;
             print(&format!("{}: ok\n{}", args.path.display(), pipeline.summary()))
         }
         Command::Test(args) => test_pack(&args),
@@ -127,8 +128,8 @@ fn built_in() -> Vec<Pack> {
 
 fn check_pack(path: &Path) -> Result<(), Failure> {
     let pack = load_pack(path, &[], &built_in())?;
-    let bits =
-        pack::compile(std::slice::from_ref(&pack), &[]).map_err(|e| Failure::Error(e.to_string()))?.bits();
+    let bits = pack::compile(std::slice::from_ref(&pack), &[]).map_err(|e| Failure::Error(e.to_string()))?;
+    let bits = bits.program.bits();
     print(&format!("{}: ok\n{}  {bits} distinct tests\n", path.display(), pack.summary()))
 }
 
@@ -197,6 +198,8 @@ fn replay_files(args: cli::Replay) -> Result<(), Failure> {
         drain: args.drain,
         computer: args.computer,
         packs,
+        alerts: args.alerts,
+        all_on: args.mode == cli::AlertMode::On,
     })?;
     eprintln!("{}", books.to_line());
     said(books.closed && !(args.strict && books.flawed() > 0))

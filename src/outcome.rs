@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::batch::{ListenerId, Number};
 use crate::event::KindId;
+use crate::signal::Signals;
+pub use crate::signal::Word;
 use crate::tally::Tally;
 
 /// Where an event's bytes lie in a parcel, and what a sink needs to know to place them.
@@ -24,13 +26,6 @@ pub struct Row {
     pub received_us: i64,
 }
 
-/// A piece of a parcel's `words`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Word {
-    pub at: u32,
-    pub len: u32,
-}
-
 /// Encoded events of one batch, for every sink of one output.
 #[derive(Debug, Default)]
 pub struct Parcel {
@@ -47,7 +42,7 @@ pub struct Parcel {
 
 impl Parcel {
     pub fn word(&self, word: Word) -> &[u8] {
-        &self.words[word.at as usize..(word.at + word.len) as usize]
+        word.of(&self.words)
     }
 
     /// The bytes of the row at `index`, its LF included.
@@ -123,4 +118,6 @@ pub struct Outcome {
     pub tally: Option<Box<Tally>>,
     /// Frames set aside, one record a line as `replay --framing records` reads them.
     pub quarantine: Vec<u8>,
+    /// What the ledger decides by; `None` if there is nothing to tell.
+    pub signals: Option<Box<Signals>>,
 }

@@ -5,15 +5,19 @@
 
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::batch::{Admission, Batch, Frame, ListenerId, Number, Run};
 use crate::encode::{self, Alike, Written};
 use crate::event::{Event, Flags, KindId, Severity, Texts};
 use crate::frame;
+use crate::gather::Gather;
 use crate::limits;
 use crate::outcome::{Apart, Outcome, Parcel, Row, Share, Word};
 use crate::parse::{self, Scratch, heroku, time};
-use crate::plan::rules::{self, RulesScratch};
-use crate::plan::{Drain, Format, OnNoMatch, Plan};
+use crate::plan::rules::{self, Matched, RulesScratch};
+use crate::plan::{Drain, Filter, Format, OnNoMatch, Plan};
+use crate::signal::Signals;
 use crate::simd::{self, Level, Task, Vector};
 use crate::tally::Tally;
 
@@ -23,6 +27,7 @@ pub struct Shard {
     vectors: Level,
     scratch: Scratch,
     rules: RulesScratch,
+    gather: Gather,
     alike: Alike,
     time: time::Writer,
     received: time::Writer,
@@ -31,6 +36,8 @@ pub struct Shard {
     tally_since_us: Option<i64>,
     /// Emptied parcels, to be filled again.
     spare: Vec<Parcel>,
+    /// The id of the event at hand, where a sample goes by it.
+    id: Vec<u8>,
 }
 
 /// The last words a parcel was given, so that equal ones in a row are stored once.
@@ -43,11 +50,14 @@ struct LastWords {
 }
 
 /// A parcel that is being filled.
-struct Filling {
+struct Filling<'p> {
     format: Format,
     rows: bool,
     parcel: Parcel,
     last: LastWords,
+    filter: Option<&'p Filter>,
+    /// Events that the filter keeps out.
+    filtered: u64,
 }
 
 /// The processing of one batch, compiled for each kind of vector.
@@ -82,6 +92,16 @@ impl Shard {
         self.spare.push(parcel);
     }
 
+    /// Takes back signals that were read.
+    pub fn recycle_signals(&mut self, signals: Box<Signals>) {
+        self.gather.recycle(signals);
+    }
+
+    /// Whether it would like signals to be given back.
+    pub fn wants_signals(&self, plan: &Plan) -> bool {
+        !plan.watch.alerts.is_empty() && self.gather.wants_signals()
+    }
+
     /// What it would like to be given back: parcels that it has no spare for.
     pub fn wants_parcels(&self, plan: &Plan) -> bool {
         self.spare.len() < plan.outputs.len()
@@ -100,21 +120,26 @@ impl Shard {
 
     #[inline(always)]
     fn process_with<V: Vector>(&mut self, vector: V, plan: &Plan, batch: &Batch, out: &mut Outcome) {
+        if let Some(signals) = out.signals.take() {
+            self.gather.recycle(signals);
+        }
         begin(plan, batch, out);
+        self.gather.forget();
         let mut fillings = self.open_parcels(plan, batch.number);
         if plan.rules.is_none() {
             self.rules.forget();
         }
         let read_by_rules = plan.rules.as_ref().is_some_and(|rules| rules.reads_fields());
         self.scratch.fields_read = !fillings.is_empty() || read_by_rules;
-        for run in &batch.runs {
+        for (place, run) in batch.runs.iter().enumerate() {
             let frames = match run.admission {
                 Admission::Duplicate => continue,
                 Admission::Admitted => batch.frames_of(run),
                 Admission::DuplicateButFirst { .. } => &batch.frames_of(run)[..1],
             };
-            self.run(vector, plan, batch, run, frames, &mut fillings, out);
+            self.run(vector, plan, batch, (place as u32, run), frames, &mut fillings, out);
         }
+        out.signals = self.gather.finish(plan, batch);
         self.close_parcels(fillings, plan, out);
         self.tally.batches += 1;
         let since = *self.tally_since_us.get_or_insert(batch.received_us);
@@ -124,19 +149,26 @@ impl Shard {
     }
 
     /// Of the outputs that bytes are made for.
-    fn open_parcels(&mut self, plan: &Plan, number: Number) -> Vec<Filling> {
-        let open = |(output, wanted): (usize, &crate::plan::Output)| {
+    fn open_parcels<'p>(&mut self, plan: &'p Plan, number: Number) -> Vec<Filling<'p>> {
+        let open = |(output, wanted): (usize, &'p crate::plan::Output)| {
             let format = wanted.format?;
             let mut parcel = self.spare.pop().unwrap_or_default();
             (parcel.number, parcel.output) = (number, output);
-            Some(Filling { format, rows: wanted.rows, parcel, last: LastWords::default() })
+            let (rows, filter) = (wanted.rows, wanted.filter.as_deref());
+            Some(Filling { format, rows, parcel, last: LastWords::default(), filter, filtered: 0 })
         };
         plan.outputs.iter().enumerate().filter_map(open).collect()
     }
 
     fn close_parcels(&mut self, fillings: Vec<Filling>, plan: &Plan, out: &mut Outcome) {
         out.parcels.resize(plan.outputs.len(), None);
-        for Filling { parcel, .. } in fillings {
+        for Filling { parcel, filter, filtered, .. } in fillings {
+            if filter.is_some() {
+                // What passed the rest is told apart here alone.
+                let share = &mut out.shares[parcel.output];
+                share.passed = parcel.events.into();
+                share.filtered += filtered;
+            }
             match parcel.events {
                 0 => self.recycle(parcel),
                 _ => {
@@ -154,9 +186,9 @@ impl Shard {
         vector: V,
         plan: &Plan,
         batch: &Batch,
-        run: &Run,
+        (run_at, run): (u32, &Run),
         frames: &[Frame],
-        fillings: &mut [Filling],
+        fillings: &mut [Filling<'_>],
         out: &mut Outcome,
     ) {
         let listener = plan.listener(run.origin.listener);
@@ -169,6 +201,7 @@ impl Shard {
             return;
         }
         let is_written = !fillings.is_empty();
+        let is_watched = !plan.watch.alerts.is_empty();
         if is_written {
             self.alike.turn_to_run(vector, plan, batch, run);
             for filling in fillings.iter_mut().filter(|filling| filling.rows) {
@@ -183,7 +216,8 @@ impl Shard {
         for (place, &frame) in frames.iter().enumerate() {
             let mut event = parse::event_by(vector, plan, batch, run, frame, &mut self.scratch);
             if plan.rules.is_some() {
-                (event.kind, event.severity) = self.known(plan, batch, run, event);
+                let last = encode::last_number(batch, run, run.first + place as u32);
+                (event.kind, event.severity) = self.known(plan, batch, (run_at, run), last, event);
             }
             if is_written && !self.scratch.made.is_empty() {
                 // To be read with made text, as the batch's slack is with its own.
@@ -196,8 +230,11 @@ impl Shard {
             if self.scratch.no_match {
                 apart.no_match += 1;
             }
-            apart.lost_upstream +=
-                count(&mut self.tally, run.origin.listener, &event, texts, &self.scratch, known_lost);
+            let lost = count(&mut self.tally, run.origin.listener, &event, texts, &self.scratch, known_lost);
+            apart.lost_upstream += lost;
+            if is_watched {
+                self.gather.flow(texts.get(event.drain), event.time_us.min(batch.received_us), lost);
+            }
             if self.scratch.no_match && listener.on_no_match != OnNoMatch::Accept {
                 if listener.on_no_match == OnNoMatch::Drop {
                     share.no_match += 1;
@@ -230,6 +267,17 @@ impl Shard {
                 categories: &self.rules.matched().categories_json,
             };
             for filling in &mut *fillings {
+                if let Some(filter) = filling.filter {
+                    let mut hash = || {
+                        self.id.clear();
+                        self.alike.id(vector, last, &mut self.id);
+                        xxh3_64(&self.id)
+                    };
+                    if !takes(filter, self.rules.matched(), &mut hash) {
+                        filling.filtered += 1;
+                        continue;
+                    }
+                }
                 filling.add(vector, &written);
             }
         }
@@ -239,10 +287,19 @@ impl Shard {
     /// The event's kind and severity by the plan's rules, which change nothing else of it; their fields and categories are
     /// in the scratch. It takes a copy, so that without rules an event stays in registers.
     #[inline(never)]
-    fn known(&mut self, plan: &Plan, batch: &Batch, run: &Run, mut event: Event) -> (KindId, Severity) {
+    fn known(
+        &mut self,
+        plan: &Plan,
+        batch: &Batch,
+        (run_at, run): (u32, &Run),
+        last: u64,
+        mut event: Event,
+    ) -> (KindId, Severity) {
         let by_parser = event.kind;
         let Scratch { made, fields, .. } = &mut self.scratch;
-        rules::apply(plan, run, batch.bytes(), &mut event, made, fields, &mut self.rules);
+        rules::apply(plan, run, batch.bytes(), &mut event, made, fields, &mut self.rules, |seen| {
+            self.gather.see(plan, batch, run_at, last, seen);
+        });
         if event.kind == heroku::ROUTER && by_parser != heroku::ROUTER {
             self.scratch.told = self.scratch.told_by_fields();
         }
@@ -260,6 +317,7 @@ fn begin(plan: &Plan, batch: &Batch, out: &mut Outcome) {
     out.apart.clear();
     out.tally = None;
     out.quarantine.clear();
+    out.signals = None;
 }
 
 /// The outcome of a batch that could not be processed: all its admitted frames are quarantined for every output.
@@ -288,7 +346,17 @@ pub fn quarantined(plan: &Plan, batch: &Batch) -> Outcome {
     out
 }
 
-/// Enters a run's figures: the same share for every output, since nothing filters yet.
+/// Whether an event that was found to be `matched` passes; `hash` is that of its id.
+#[inline(never)]
+fn takes(filter: &Filter, matched: &Matched, hash: &mut dyn FnMut() -> u64) -> bool {
+    if filter.select.is_some_and(|select| !matched.selects(select)) {
+        return false;
+    }
+    let entry = filter.sample.iter().find(|(select, _)| matched.selects(*select));
+    entry.is_none_or(|(_, one_in)| hash().is_multiple_of(*one_in))
+}
+
+/// Enters a run's figures: the same share for every output; what filters make of it is entered with the parcels.
 fn finish_run(listener: ListenerId, share: &Share, apart: &Apart, out: &mut Outcome) {
     for sum in &mut out.shares {
         sum.add(share);
@@ -343,7 +411,7 @@ fn drain_of<'p>(plan: &'p Plan, token: &[u8]) -> Option<&'p Drain> {
     }
 }
 
-impl Filling {
+impl Filling<'_> {
     #[inline(always)]
     fn add<'w, V: Vector>(&mut self, vector: V, written: &impl Fn() -> Written<'w>) {
         match self.format {

@@ -75,7 +75,8 @@ fn a_batch_allocates_the_same_for_50_events_as_for_400() {
             if let Some(rules) = rules {
                 work.know(rules);
             }
-            for _ in 0..2 {
+            // Signals are filled in turns.
+            for _ in 0..4 {
                 allocations(&mut work, &mut large);
                 allocations(&mut work, &mut small);
             }

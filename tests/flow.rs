@@ -23,7 +23,7 @@ const STEPS: usize = 600;
 fn plan() -> Plan {
     let listener = Listener::new("sim");
     Plan {
-        outputs: vec![Output { format: Some(Format::Ndjson), rows: false }],
+        outputs: vec![Output::new(Some(Format::Ndjson), false)],
         ..Plan::new("sim".into(), vec![Arc::new(listener)])
     }
 }
@@ -162,7 +162,7 @@ impl Sim {
             ring,
             shards: (0..3).map(|_| Shard::default()).collect(),
             queued: Vec::new(),
-            ledger: Ledger::default(),
+            ledger: Ledger::new(Arc::new(plan())),
             ledger_reader,
             sinks: Vec::new(),
             in_flight: 0,

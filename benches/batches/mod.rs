@@ -181,7 +181,7 @@ impl Source {
 pub fn plan(format: Option<Format>) -> Plan {
     let listener = Listener::new("heroku");
     Plan {
-        outputs: compile::outputs([Output { format, rows: false }]),
+        outputs: compile::outputs([Output::new(format, false)], &[]),
         ..Plan::new("0123456789ab".into(), vec![Arc::new(listener)])
     }
 }
@@ -220,7 +220,8 @@ impl Work {
         if rules.ends_with('!') {
             packs.iter_mut().flat_map(|pack| &mut pack.alerts).for_each(|alert| alert.mode = "on".into());
         }
-        self.plan.rules = compile::rules_of(&packs, None).expect("packs that go together");
+        let rules = compile::rules_of(&packs, None).expect("packs that go together");
+        rules.put_in(&mut self.plan);
     }
 
     /// Processes a batch; returns the bytes that it wrote.

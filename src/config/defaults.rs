@@ -11,8 +11,8 @@ use jiff::tz::TimeZone;
 
 use super::template::Template;
 use super::{
-    Compress, DeviceId, FileSink, Format, Framing, Limits, Listener, ListenerKind, Log, LogFormat, LogLevel,
-    Parse, Pipeline, Rotate, Sink, SinkKind, Text, WhenFull,
+    Compress, DeviceId, FileSink, Filter, Format, Framing, LedgerSettings, Limits, Listener, ListenerKind,
+    Log, LogFormat, LogLevel, Parse, Pipeline, Rotate, Sink, SinkKind, Source, State, Text, WhenFull,
 };
 use crate::limits;
 
@@ -35,6 +35,8 @@ impl Default for Pipeline {
             slots: limits::SLOTS,
             parcel_bytes: limits::PARCEL_BYTES,
             packs: packs(),
+            state: state(),
+            ledger: LedgerSettings::default(),
             listeners: vec![
                 listener("heroku-syslog", ListenerKind::Tcp, 6514, "Heroku syslog drains over TCP"),
                 listener("syslog-udp", ListenerKind::Udp, 5514, "Syslog over UDP"),
@@ -45,6 +47,7 @@ impl Default for Pipeline {
                 name: "events".into(),
                 format: Format::Ndjson,
                 when_full: WhenFull::Block,
+                filter: Filter::default(),
                 kind: SinkKind::File(FileSink {
                     root: "weir-out".into(),
                     path: Template::path(&"{listener}/{date}.ndjson".into())
@@ -53,6 +56,7 @@ impl Default for Pipeline {
                     compress: Compress::None,
                 }),
             }],
+            source: Source::default(),
         }
     }
 }
@@ -60,6 +64,10 @@ impl Default for Pipeline {
 /// What a pipeline knows of messages unless it says otherwise.
 pub(super) fn packs() -> Vec<Text> {
     vec!["heroku".into()]
+}
+
+pub(super) fn state() -> State {
+    State { dir: "weir-state".into(), every: Duration::from_secs(10) }
 }
 
 fn listener(name: &str, kind: ListenerKind, port: u16, description: &str) -> Listener {
@@ -113,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_tables_and_the_limits_agree() {
-        let short = "weir: pipeline/v1\nlog: {}\nlisteners:\n\
+        let short = "weir: pipeline/v1\nlog: {}\nstate: {}\nlisteners:\n\
             - {name: a, kind: tcp, bind: ':0', limits: {}, device_id: {}}\nsinks:\n\
             - {name: f, kind: file, root: weir-out, path: x, rotate: {}}\n";
         let (short, default) = (read(short), Pipeline::default());

@@ -9,7 +9,8 @@ use super::value::Text;
 /// How a frame's sender is found when neither HOSTNAME, header nor query names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceId {
-    pub on_no_match: OnNoMatch,
+    /// Absent: what the packs say.
+    pub on_no_match: Option<OnNoMatch>,
     /// The listener's rules, then the built-in one for Heroku; the first active rule that matches wins.
     pub rules: Vec<DeviceRule>,
 }
@@ -23,10 +24,10 @@ pub struct DeviceRule {
     pub active: bool,
 }
 
-/// Accepts every frame and knows Heroku's drain token in the raw text.
+/// Leaves it to the packs what becomes of a frame that no rule names, and knows Heroku's drain token in the raw text.
 impl Default for DeviceId {
     fn default() -> DeviceId {
-        DeviceId { on_no_match: OnNoMatch::Accept, rules: vec![DeviceRule::heroku()] }
+        DeviceId { on_no_match: None, rules: vec![DeviceRule::heroku()] }
     }
 }
 

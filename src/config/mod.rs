@@ -24,6 +24,7 @@ mod sink;
 mod template;
 mod units;
 mod value;
+mod written;
 
 pub use device::{DeviceId, DeviceRule};
 pub use problems::{Problem, Problems, Snippet};
@@ -36,6 +37,7 @@ pub use template::{Part, Template, Variable};
 pub(crate) use units::show_duration;
 pub use units::{duration, size, zone};
 pub use value::{Secret, Text};
+pub use written::{Filter, Sample, Source, Written};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -46,6 +48,7 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
 pub use crate::frame::Framing;
+pub use crate::plan::watch::Ledger as LedgerSettings;
 pub use crate::plan::{Format, OnNoMatch};
 
 /// The compiled-in pipeline as `weir config` prints it; it reads as exactly [`Pipeline::default`].
@@ -75,12 +78,26 @@ pub struct Pipeline {
     pub parcel_bytes: usize,
     /// Ids of compiled-in packs, or paths of others; in this order.
     pub packs: Vec<Text>,
+    pub state: State,
+    /// How windows are kept.
+    pub ledger: LedgerSettings,
     /// In the order of the file, the disabled ones too; names are unique. Empty only where the key is absent, for `replay`.
     pub listeners: Vec<Listener>,
     /// By drain token.
     pub drains: BTreeMap<String, Drain>,
     /// In the order of the file; names are unique.
     pub sinks: Vec<Sink>,
+    /// For messages about what is read only when the packs are known.
+    pub source: Source,
+}
+
+/// What outlives a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Folder of imported packs and of what the ledger keeps.
+    pub dir: Text,
+    /// How often the ledger's state is written.
+    pub every: Duration,
 }
 
 /// How weir itself logs.

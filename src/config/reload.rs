@@ -40,7 +40,7 @@ impl std::error::Error for NeedsRestart {}
 /// Compares the running pipeline with a new one.
 ///
 /// # Errors
-/// If they differ in what is fixed at the start: threads, vectors, slots, the log, the two service addresses.
+/// If they differ in what is fixed at the start: threads, vectors, slots, the log, the state, the two service addresses.
 pub fn difference(old: &Pipeline, new: &Pipeline) -> Result<Difference, NeedsRestart> {
     let fixed = changed(&[
         ("threads", old.threads != new.threads),
@@ -50,6 +50,7 @@ pub fn difference(old: &Pipeline, new: &Pipeline) -> Result<Difference, NeedsRes
         ("slots", old.slots != new.slots),
         ("parcel_bytes", old.parcel_bytes != new.parcel_bytes),
         ("log", old.log != new.log),
+        ("state", old.state != new.state),
     ]);
     if !fixed.is_empty() {
         return Err(NeedsRestart(fixed));
@@ -63,6 +64,7 @@ pub fn difference(old: &Pipeline, new: &Pipeline) -> Result<Difference, NeedsRes
         ("zone", old.zone != new.zone),
         ("drains", old.drains != new.drains),
         ("packs", old.packs != new.packs),
+        ("ledger", old.ledger != new.ledger),
     ]);
     Ok(Difference {
         listeners_added,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::template::Template;
 use super::value::{Secret, Text};
+use super::written::Filter;
 pub use crate::feed::WhenFull;
 use crate::plan::Format;
 
@@ -17,6 +18,7 @@ pub struct Sink {
     pub name: String,
     pub format: Format,
     pub when_full: WhenFull,
+    pub filter: Filter,
     pub kind: SinkKind,
 }
 

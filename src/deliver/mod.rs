@@ -119,14 +119,14 @@ pub fn open(sink: &config::Sink, kinds: &[&str]) -> Result<Opened, OpenError> {
     (kind.open)(sink, kinds).map_err(|error| OpenError(format!("sink `{}`: {error}", sink.name)))
 }
 
-/// What a sink wants to be given.
+/// What a sink wants to be given, its filter apart.
 pub fn output(sink: &config::Sink) -> Output {
     let rows = match &sink.kind {
         config::SinkKind::File(file) => !path::is_constant(&file.path),
         config::SinkKind::Kafka(_) => true,
         config::SinkKind::Stdout | config::SinkKind::Blackhole => false,
     };
-    Output { format: Some(sink.format), rows }
+    Output::new(Some(sink.format), rows)
 }
 
 #[cfg(test)]

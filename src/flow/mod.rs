@@ -32,10 +32,12 @@ use crate::books::ListenerBooks;
 use crate::feed::SinkBooks;
 use crate::gate::Gate;
 use crate::ledger::Ledger;
+use crate::ledger::record::Record;
 use crate::limits;
 use crate::outcome::{Outcome, Parcel, Share};
 use crate::plan::Plan;
 use crate::ring::{Entry, ReaderId, Ring};
+use crate::signal::Signals;
 use crate::simd::Level;
 
 /// Microseconds since 1970.
@@ -95,6 +97,7 @@ struct Shared {
     ledger_reader: ReaderId,
     listeners: RwLock<Vec<Arc<ListenerBooks>>>,
     spare_parcels: Spare<Parcel>,
+    spare_signals: Spare<Box<Signals>>,
     /// Nothing more will be numbered.
     ending: AtomicBool,
     /// When what is left counts as dropped, microseconds since 1970.
@@ -102,7 +105,15 @@ struct Shared {
     stages: Stages,
     vectors: Level,
     quarantine: Mutex<Box<dyn FnMut(&[u8]) + Send>>,
+    tell: Mutex<Tell>,
+    clock: bool,
 }
+
+/// Takes what alerts say.
+pub type Tell = Box<dyn FnMut(Vec<Record>) + Send>;
+
+/// How often it is looked whether the ledger has come to the end while the gate is shut.
+const SHUT_LOOK: Duration = Duration::from_millis(5);
 
 /// Locks, also where a thread has panicked: such a panic ends the process anyway.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -141,6 +152,11 @@ impl Shared {
         for held in left {
             self.slots.free_parcels(held.parcel_bytes);
             let Ok(outcome) = Arc::try_unwrap(held.outcome) else { continue };
+            if let Some(signals) = outcome.signals
+                && signals.held_bytes() <= limits::SPARE_SIGNALS_BYTES
+            {
+                self.spare_signals.put(signals);
+            }
             for parcel in outcome.parcels.into_iter().flatten() {
                 if let Ok(parcel) = Arc::try_unwrap(parcel)
                     && parcel.held_bytes() <= limits::SPARE_PARCEL_BYTES
@@ -170,6 +186,34 @@ impl Shared {
         let mut ring = lock(&self.ring);
         while ring.head() < last {
             ring = self.news.wait(ring).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits until the ledger has every numbered batch. The caller holds the gate.
+    fn wait_for_ledger(&self, last: Number) {
+        let mut ring = lock(&self.ring);
+        while ring.mark(self.ledger_reader) < last {
+            ring = self.news.wait_timeout(ring, SHUT_LOOK).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Hands on what alerts have said.
+    fn tell(&self) {
+        let records = lock(&self.ledger).take_records();
+        if !records.is_empty() {
+            (lock(&self.tell))(records);
+        }
+    }
+
+    /// Tells the ledger what time it is, if nothing is on its way to it.
+    fn tick(&self) {
+        // While the gate is shut somebody waits for the ledger: it must not wait for the gate.
+        let Ok(mut admission) = self.admission.try_lock() else { return };
+        let (now, last) = (admission.gate.tick(now_us()), admission.gate.last());
+        drop(admission);
+        if lock(&self.ring).mark(self.ledger_reader) == last {
+            lock(&self.ledger).tick(now);
+            self.tell();
         }
     }
 
@@ -258,6 +302,10 @@ pub struct Settings {
     pub batch_bytes: usize,
     /// Takes quarantined frames, as records a line.
     pub quarantine: Box<dyn FnMut(&[u8]) + Send>,
+    /// Takes what alerts say, in order; never waits.
+    pub tell: Tell,
+    /// Whether the clock of the machine moves windows while nothing arrives.
+    pub clock: bool,
 }
 
 /// Gate, shards, ring, ledger and sinks, running.
@@ -295,20 +343,23 @@ impl Flow {
         let (work, queue) = crossbeam_channel::bounded(settings.slots);
         let shared = Arc::new(Shared {
             listeners: RwLock::new(plan.listeners.iter().map(|_| Arc::default()).collect()),
+            ledger: Mutex::new(Ledger::new(plan.clone())),
             admission: Mutex::new(Admission { gate: Gate::default(), plan, work: Some(work) }),
             slots: Slots::new(settings.slots, settings.batch_bytes, settings.parcel_bytes),
             ring: Mutex::new(ring),
             news: Condvar::new(),
             receipts: Mutex::new(Receipts::default()),
             sinks: RwLock::new(Vec::new()),
-            ledger: Mutex::new(Ledger::default()),
             ledger_reader,
             spare_parcels: Spare::new(settings.slots),
+            spare_signals: Spare::new(settings.slots),
             ending: AtomicBool::new(false),
             deadline_us: AtomicI64::new(i64::MAX),
             stages: Stages::default(),
             vectors: settings.vectors,
             quarantine: Mutex::new(settings.quarantine),
+            tell: Mutex::new(settings.tell),
+            clock: settings.clock,
         });
         let mut threads = Vec::new();
         for index in 0..settings.shards {
@@ -343,6 +394,9 @@ impl Flow {
     pub fn change(&self, plan: Arc<Plan>, add: Vec<SinkSpec>, remove: &[String]) -> std::io::Result<()> {
         let mut admission = lock(&self.shared.admission);
         self.shared.wait_for_head(admission.gate.last());
+        self.shared.wait_for_ledger(admission.gate.last());
+        lock(&self.shared.ledger).adopt(plan.clone());
+        self.shared.tell();
         {
             let mut books = self.shared.listeners.write().unwrap_or_else(PoisonError::into_inner);
             let len = plan.listeners.len();
@@ -407,6 +461,29 @@ impl Flow {
         }
         let shutdown = crate::feed::reason::SHUTDOWN;
         self.view().sinks.iter().all(|sink| !sink.books.dropped.contains_key(shutdown))
+    }
+
+    /// The ledger's state, as a file; `None` if no alert is watched.
+    pub fn snapshot(&self) -> Option<Vec<u8>> {
+        let ledger = lock(&self.shared.ledger);
+        (!ledger.alerts().is_empty()).then(|| ledger.snapshot())
+    }
+
+    /// Lets the ledger go on from a snapshot, before anything has arrived; returns the alerts that begin anew, or `None` if
+    /// it is no snapshot or damaged.
+    pub fn restore(&self, snapshot: &[u8]) -> Option<Vec<Box<str>>> {
+        lock(&self.shared.ledger).restore(snapshot, now_us())
+    }
+
+    /// Says that nothing is known of the time before now.
+    pub fn begin_anew(&self) {
+        lock(&self.shared.ledger).warm(now_us());
+    }
+
+    /// Lets the windows of alerts run to their end, for those who know that nothing more comes.
+    pub fn end_windows(&self) {
+        lock(&self.shared.ledger).end();
+        self.shared.tell();
     }
 
     /// Every listener's figures, by id.

@@ -32,6 +32,11 @@ fn process(shared: &Shared, shard: &mut Shard, work: Work) {
     {
         shard.recycle(parcel);
     }
+    if shard.wants_signals(&plan)
+        && let Some(signals) = shared.spare_signals.take()
+    {
+        shard.recycle_signals(signals);
+    }
     let attempt = catch_unwind(AssertUnwindSafe(|| {
         let mut outcome = Outcome::default();
         shard.process(&plan, &batch, &mut outcome);
@@ -62,12 +67,16 @@ pub(super) fn keep_ledger(shared: &Shared) {
             if shared.ending.load(Ordering::Acquire) && lock(&shared.ring).is_at_head(reader) {
                 return;
             }
+            if shared.clock {
+                shared.tick();
+            }
             continue;
         };
         if !outcome.quarantine.is_empty() {
             (lock(&shared.quarantine))(&outcome.quarantine);
         }
         lock(&shared.ledger).apply(&outcome);
+        shared.tell();
         let number = outcome.number;
         drop(outcome);
         shared.release(reader, number);

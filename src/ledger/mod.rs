@@ -1,21 +1,45 @@
 //! The ledger: takes outcomes in number order and keeps what is served.
 //!
-//! In its first form it adds up tallies and the figures that only shards can count. It sees every number exactly once,
-//! so its sums close with the books. Caps live here and nowhere before.
+//! It adds up tallies and the figures that only shards can count, and keeps the windows of alerts. It sees every number
+//! exactly once, so its sums close with the books. Caps live here and nowhere before.
 
+pub mod alerts;
+mod flows;
+mod kept;
+mod key;
+pub mod record;
+mod suppress;
+pub mod window;
+
+use std::sync::Arc;
+
+use self::alerts::Alerts;
+use self::record::Record;
 use crate::batch::{ListenerId, Number};
 use crate::limits;
 use crate::outcome::{Apart, Outcome};
+use crate::plan::Plan;
 use crate::tally::Tally;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ledger {
     number: Number,
     tally: Tally,
     apart: Vec<Apart>,
+    alerts: Alerts,
 }
 
 impl Ledger {
+    /// The ledger of a plan, before its first number.
+    pub fn new(plan: Arc<Plan>) -> Ledger {
+        Ledger { number: 0, tally: Tally::default(), apart: Vec::new(), alerts: Alerts::new(plan) }
+    }
+
+    /// Goes on with another plan; every outcome of the one before has been applied.
+    pub fn adopt(&mut self, plan: Arc<Plan>) {
+        self.alerts.adopt(plan);
+    }
+
     /// Takes the next outcome.
     pub fn apply(&mut self, outcome: &Outcome) {
         debug_assert!(outcome.number > self.number);
@@ -30,6 +54,43 @@ impl Ledger {
         if let Some(tally) = &outcome.tally {
             self.merge(tally);
         }
+        self.alerts.apply(outcome.signals.as_deref(), outcome.received_us);
+    }
+
+    /// The clock says `now_us`, microseconds since 1970, and nothing that came before is missing.
+    pub fn tick(&mut self, now_us: i64) {
+        self.alerts.advance(now_us);
+    }
+
+    /// Nothing more comes: the clock runs on until the last window that has begun is sealed.
+    pub fn end(&mut self) {
+        self.alerts.end();
+    }
+
+    /// All that has to outlive a restart, as a file.
+    pub fn snapshot(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        self.alerts.put(&mut body);
+        kept::sealed(&body)
+    }
+
+    /// Goes on from a snapshot, at `now_us`; returns the alerts that begin anew. `None` if it is no snapshot, or damaged.
+    pub fn restore(&mut self, file: &[u8], now_us: i64) -> Option<Vec<Box<str>>> {
+        self.alerts.restore(kept::opened(file)?, now_us)
+    }
+
+    /// Begins without what was known before: windows that begin before `now_us` are not whole.
+    pub fn warm(&mut self, now_us: i64) {
+        self.alerts.warm(now_us);
+    }
+
+    /// What alerts said since the last time, in order.
+    pub fn take_records(&mut self) -> Vec<Record> {
+        self.alerts.take_records()
+    }
+
+    pub fn alerts(&self) -> &Alerts {
+        &self.alerts
     }
 
     /// Takes a tally that came alone, from a shard that had nothing to do.

@@ -2,14 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
-use super::{Object, Pack, built_in};
+use super::{Object, Pack, alert, built_in};
 use crate::event::KindId;
 use crate::parse::heroku;
-use crate::plan::rules::cond::{Op, Subject};
+use crate::plan::rules::cond::{Cond, Op, Subject};
 use crate::plan::rules::{
     self, BuildError, Derive, ExtractSpec, FieldSpec, ObjectRule, ObjectSpec, Program, Spec,
 };
+use crate::plan::watch::Watch;
 
 /// Kinds that one byte can number.
 const KINDS_MAX: usize = 256;
@@ -71,8 +73,32 @@ pub fn kinds(packs: &[Pack], before: &[Box<str>]) -> Result<Vec<Box<str>>, Compi
 ///
 /// # Errors
 /// What does not go together.
-pub fn compile(packs: &[Pack], before: &[Box<str>]) -> Result<Program, CompileError> {
+pub fn compile(packs: &[Pack], before: &[Box<str>]) -> Result<Compiled, CompileError> {
     compile_with(packs, before, For::Shards)
+}
+
+/// Packs, compiled.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    pub program: Arc<Program>,
+    pub watch: Arc<Watch>,
+}
+
+/// What somebody besides the packs wants to know of events.
+#[derive(Debug, Default)]
+pub struct Extra {
+    /// Conditions by which filters and masks choose.
+    pub selects: Vec<Cond>,
+    /// Fields that are read, shown or not.
+    pub fields: Vec<Box<str>>,
+}
+
+/// As [`compile`], with what the pipeline wants to know besides.
+///
+/// # Errors
+/// What does not go together.
+pub fn compile_for(packs: &[Pack], before: &[Box<str>], extra: &Extra) -> Result<Compiled, CompileError> {
+    compile_more(packs, before, For::Shards, extra)
 }
 
 /// What a program is for.
@@ -91,7 +117,16 @@ pub(super) fn compile_with(
     packs: &[Pack],
     before: &[Box<str>],
     purpose: For,
-) -> Result<Program, CompileError> {
+) -> Result<Compiled, CompileError> {
+    compile_more(packs, before, purpose, &Extra::default())
+}
+
+fn compile_more(
+    packs: &[Pack],
+    before: &[Box<str>],
+    purpose: For,
+    extra: &Extra,
+) -> Result<Compiled, CompileError> {
     let kinds = kinds(packs, before)?;
     let mut spec =
         Spec { kinds, known_fields: heroku::FIELDS, keep_all: purpose != For::Shards, ..Spec::default() };
@@ -115,6 +150,7 @@ pub(super) fn compile_with(
         }
     }
     let mut builtin_at = None;
+    let mut alerts = Vec::new();
     for pack in packs {
         let parsed = purpose != For::Explaining && says_what_the_parser_does(pack);
         if parsed {
@@ -143,15 +179,19 @@ pub(super) fn compile_with(
         let categories = pack.categories.iter();
         let category = |id: &str| format!("{}.category.{id}", pack.id).into();
         spec.categories.extend(categories.map(|one| (category(&one.id), one.when.clone())));
-        let alerts = pack.alerts.iter().filter(|alert| purpose != For::Shards || alert.mode != "off");
-        let alert = |id: &str| format!("{}.alert.{id}", pack.id).into();
-        spec.alerts.extend(alerts.map(|one| (alert(&one.id), one.when.clone())));
+        let watched = pack.alerts.iter().filter(|alert| purpose != For::Shards || alert.mode != "off");
+        alerts.extend(watched.map(|alert| alert::Of { pack: &pack.id, version: &pack.version, alert }));
     }
+    alert::ask(&alerts, &mut spec);
+    spec.selects.clone_from(&extra.selects);
+    spec.read.extend(extra.fields.iter().cloned().map(Subject::Field));
     if purpose == For::Shards {
         leave_out_unseen(&mut spec, &mut builtin_at);
     }
     spec.builtin_at = builtin_at.unwrap_or(spec.objects.len());
-    rules::build(&spec).map_err(CompileError::Build)
+    let program = rules::build(&spec).map_err(CompileError::Build)?;
+    let (alerts, roles, every) = alert::compiled(&alerts, &program);
+    Ok(Compiled { program: Arc::new(program), watch: Arc::new(Watch { alerts, roles, every }) })
 }
 
 /// Leaves objects out of which nobody sees anything: they give no kind, and all they write is neither shown nor asked
@@ -164,7 +204,12 @@ fn leave_out_unseen(spec: &mut Spec, builtin_at: &mut Option<usize>) {
     let shown = spec.fields.iter().filter(|field| field.output).map(|field| field.name.clone());
     let mut wanted: HashSet<Box<str>> = shown.collect();
     wanted.extend(spec.fields.iter().filter_map(|field| Some(field.take.as_ref()?.1.clone())));
-    for (_, cond) in spec.categories.iter().chain(&spec.alerts) {
+    wanted.extend(spec.read.iter().filter_map(|subject| match subject {
+        Subject::Field(name) => Some(name.clone()),
+        _ => None,
+    }));
+    let conds = spec.categories.iter().map(|(_, cond)| cond);
+    for cond in conds.chain(&spec.watches).chain(&spec.selects) {
         cond.tests(&mut |test| {
             let other = match &test.op {
                 Op::Same(other) => Some(other),

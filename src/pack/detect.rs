@@ -347,7 +347,12 @@ impl<'n> Detects<'n> {
         let mut all = Vec::new();
         let mut whole = true;
         for (name, value) in entries {
-            let one = self.matcher(r, name, owner).and_then(|matcher| self.values(r, &matcher, value, owner));
+            let one = match self.categories(r, name, value, owner) {
+                Some(of_categories) => of_categories,
+                None => {
+                    self.matcher(r, name, owner).and_then(|matcher| self.values(r, &matcher, value, owner))
+                }
+            };
             whole &= one.is_some();
             all.extend(one);
         }

@@ -1,7 +1,5 @@
 //! Why a line is what it is: every test of a condition, true or false, and what each part of the event held.
 
-use std::sync::Arc;
-
 use serde_json::Value as Json;
 
 use super::compile::For;
@@ -26,10 +24,11 @@ pub fn explain(
     received_us: i64,
     only: Option<&str>,
 ) -> Result<String, CompileError> {
-    let program = Arc::new(compile::compile_with(packs, &[], For::Explaining)?);
+    let compiled = compile::compile_with(packs, &[], For::Explaining)?;
     let types: Vec<(String, Type)> =
         packs.iter().flat_map(|pack| &pack.fields).map(|field| (field.name.to_string(), field.ty)).collect();
-    let mut probe = Probe::new(program.clone(), types, true);
+    let mut probe = Probe::new(compiled, types, true).knowing(packs);
+    let program = probe.program().clone();
     let seen = probe.see(line, received_us);
     let mut out = String::new();
     event(&mut out, &seen, &program);

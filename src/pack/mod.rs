@@ -7,6 +7,8 @@
 //! Read, checked and compiled are fields, knowledge objects, derived fields, categories and the conditions of alerts.
 //! Windows, reports, joins, dashlets, metrics and masks are read and checked, and evaluated by nothing yet.
 
+mod alert;
+mod categories;
 mod check;
 mod compile;
 mod condition;
@@ -18,6 +20,7 @@ mod probe;
 mod read;
 pub mod reference;
 mod scope;
+mod site;
 #[cfg(test)]
 mod tests;
 pub mod trial;
@@ -25,8 +28,10 @@ mod values;
 mod walk;
 mod witness;
 
-pub use compile::{CompileError, compile, kinds};
+pub use alert::Alert;
+pub use compile::{CompileError, Compiled, Extra, compile, compile_for, kinds};
 pub use read::{is_pack, load, path_of, read};
+pub use site::{Filter, Site, site};
 pub use witness::conflicts;
 
 use std::collections::BTreeMap;
@@ -34,8 +39,9 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 use serde_json::{Value as Json, json};
 
-use crate::config::schema::{document, nearest};
+use crate::config::schema::{detect, document, nearest};
 use crate::config::{Problem, Problems};
+use crate::plan::OnNoMatch;
 use crate::plan::rules::cond::Cond;
 use crate::plan::rules::{DeriveStep, ExtractSpec, FieldSpec};
 
@@ -64,6 +70,8 @@ pub struct Pack {
     pub alerts: Vec<Alert>,
     /// Pattern and the group that names the sender, active rules only.
     pub device_rules: Vec<(String, String)>,
+    /// What becomes of a frame that no rule names; absent: the pack has no word on it.
+    pub on_no_match: Option<OnNoMatch>,
     pub tests: Vec<trial::Trial>,
     /// Names of what is read and evaluated by nothing yet: kind and id.
     pub others: Vec<(&'static str, String)>,
@@ -125,22 +133,6 @@ pub struct Category {
     pub when: Cond,
 }
 
-/// An alert; what is beyond its condition is kept as written, for whoever evaluates windows.
-#[derive(Clone, Debug)]
-pub struct Alert {
-    pub id: String,
-    pub title: String,
-    pub severity: String,
-    pub mode: String,
-    /// The events that count: its condition less its exceptions; of several steps any.
-    pub when: Cond,
-    /// `each`, or the name of the window.
-    pub window: String,
-    /// Whether further episodes are only counted for a while.
-    pub suppressed: bool,
-    pub runbook: String,
-}
-
 impl Pack {
     /// Describes the pack in a few lines: how many of what.
     pub fn summary(&self) -> String {
@@ -165,6 +157,26 @@ impl Pack {
         }
         out
     }
+}
+
+/// Returns the device id rules in force where a listener has these: its own, then the packs', the built-in one last unless
+/// it stands before. No pattern is tried twice.
+pub fn device_rules<'r>(
+    own: impl IntoIterator<Item = (&'r str, &'r str)>,
+    packs: &'r [Pack],
+    built_in: (&'r str, &'r str),
+) -> Vec<(&'r str, &'r str)> {
+    let own: Vec<_> = own.into_iter().collect();
+    let first = own.strip_suffix(&[built_in]).unwrap_or(&own);
+    let of_packs = packs.iter().flat_map(|pack| &pack.device_rules);
+    let of_packs = of_packs.map(|(pattern, token)| (pattern.as_str(), token.as_str()));
+    let mut rules: Vec<(&str, &str)> = Vec::new();
+    for rule in first.iter().copied().chain(of_packs).chain(own[first.len()..].iter().copied()) {
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    rules
 }
 
 /// Returns a compiled-in pack.
@@ -229,16 +241,7 @@ fn problem(file: &str, message: &str, hint: String) -> Problems {
 /// Returns the JSON schema (draft 2020-12) of a pack.
 pub fn schema() -> Json {
     let variable = json!({"type": "string", "pattern": r"^\$[A-Za-z_][A-Za-z0-9_]*$"});
-    let detect = json!({
-        "type": "object", "minProperties": 1,
-        "description": "Named blocks of `field|modifier: value`, joined by `condition`; or `use: MACRO`.",
-        "properties": {
-            "use": {"type": "string", "description": "The name of a macro."},
-            "condition": {"type": "string", "description": "Names of blocks with and, or, not, `1 of x*`, `all of them`."}
-        },
-        "additionalProperties": {"type": ["object", "array", "string"]}
-    });
-    document(keys::PACK, "weir pack, pack/v1", variable, detect)
+    document(keys::PACK, "weir pack, pack/v1", variable, detect())
 }
 
 /// Reads a network, or an address as the network of itself.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use crate::batch::{Batch, Form, Identity, ListenerId, Origin};
+use super::{Compiled, Pack};
+use crate::batch::{Batch, Form, Identity, ListenerId, Number, Origin};
+use crate::config::DeviceRule;
 use crate::encode::{self, Alike, Written, json};
 use crate::event::{Event, FACILITIES, Flags, Texts, Value};
 use crate::parse::{self, Scratch};
@@ -18,7 +20,7 @@ use crate::simd::Portable;
 
 /// A parser with rules behind it, that takes one frame at a time.
 pub(super) struct Probe {
-    plan: Plan,
+    plan: Arc<Plan>,
     origin: Arc<Origin>,
     scratch: Scratch,
     rules: RulesScratch,
@@ -39,12 +41,12 @@ pub(super) struct Seen<'p> {
 
 impl Probe {
     /// `tail` lets lines as `heroku logs` prints them be read.
-    pub fn new(program: Arc<Program>, types: Vec<(String, Type)>, tail: bool) -> Probe {
-        let rule = crate::config::DeviceRule::heroku();
-        let device_id =
-            DeviceRules::new(&[(rule.pattern(), rule.token())]).expect("the built-in rule compiles");
-        let listener = Listener { device_id, ..Listener::new("test") };
-        let plan = Plan { rules: Some(program), ..Plan::new("test".into(), vec![Arc::new(listener)]) };
+    pub fn new(compiled: Compiled, types: Vec<(String, Type)>, tail: bool) -> Probe {
+        let plan = Plan {
+            rules: Some(compiled.program),
+            watch: compiled.watch,
+            ..Plan::new("test".into(), Vec::new())
+        };
         let origin = Origin {
             listener: ListenerId(0),
             peer: None,
@@ -56,20 +58,47 @@ impl Probe {
             form: if tail { Form::SyslogOrTail } else { Form::Syslog },
         };
         let (scratch, rules) = (Scratch::default(), RulesScratch::default());
-        Probe { plan, origin: Arc::new(origin), scratch, rules, types }
+        Probe { plan: Arc::new(plan), origin: Arc::new(origin), scratch, rules, types }.knowing(&[])
+    }
+
+    /// With the device id rules of packs besides the built-in one.
+    pub fn knowing(mut self, packs: &[Pack]) -> Probe {
+        let built_in = DeviceRule::heroku();
+        let built_in = (built_in.pattern(), built_in.token());
+        let rules = super::device_rules([built_in], packs, built_in);
+        let device_id = DeviceRules::new(&rules).expect("the packs' rules were checked");
+        let listeners = vec![Arc::new(Listener { device_id, ..Listener::new("test") })];
+        self.plan = Arc::new(Plan { listeners, ..(*self.plan).clone() });
+        self
+    }
+
+    /// The plan that it has.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// The rules that it runs.
+    pub fn program(&self) -> &Arc<Program> {
+        self.plan.rules.as_ref().expect("the probe has rules")
+    }
+
+    /// A batch of one frame.
+    pub fn batch(&self, frame: &[u8], number: Number, received_us: i64) -> Batch {
+        let mut batch = Batch::new(Batch::capacity_for(frame.len().max(1)));
+        (batch.number, batch.received_us) = (number, received_us);
+        let at = batch.append(frame);
+        batch.push_frame(at, frame.len(), false);
+        batch.close_run(&self.origin, Identity::Batch);
+        batch
     }
 
     /// Processes a frame that arrives at `received_us`.
     pub fn see(&mut self, frame: &[u8], received_us: i64) -> Seen<'_> {
-        let mut batch = Batch::new(Batch::capacity_for(frame.len().max(1)));
-        batch.received_us = received_us;
-        let at = batch.append(frame);
-        batch.push_frame(at, frame.len(), false);
-        batch.close_run(&self.origin, Identity::Batch);
+        let batch = self.batch(frame, 0, received_us);
         let run = &batch.runs[0];
         let mut event = parse::event(&self.plan, &batch, run, batch.frames[0], &mut self.scratch);
         let Scratch { made, fields, .. } = &mut self.scratch;
-        rules::apply(&self.plan, run, batch.bytes(), &mut event, made, fields, &mut self.rules);
+        rules::apply(&self.plan, run, batch.bytes(), &mut event, made, fields, &mut self.rules, |_| {});
         let texts = Texts { batch: batch.bytes(), made };
         let mut alike = Alike::default();
         alike.turn_to_run(Portable, &self.plan, &batch, run);
@@ -99,7 +128,7 @@ impl Probe {
                 parts.parts.push((subject, *ty, items(value, texts)));
             }
         }
-        let objects = self.plan.rules.as_ref().expect("the probe has rules").objects();
+        let objects = self.program().objects();
         let id = |object: Option<u32>| {
             object.map_or("worked out".to_string(), |object| objects[object as usize].to_string())
         };

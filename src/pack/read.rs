@@ -8,12 +8,13 @@ use super::names::{Complaint, Names, child, entries, items, text};
 use super::scope::Scope;
 use super::values::joined;
 use super::walk::Walk;
-use super::{Alert, Category, Derive, FILE_BYTES_MAX, Object, ObjectRule, Pack, check, keys, trial};
+use super::{Category, Derive, FILE_BYTES_MAX, Object, ObjectRule, Pack, alert, check, keys, trial};
 use crate::config::node::{self, At, Node, Value};
 use crate::config::read::{Reader, text_of};
 use crate::config::schema::nearest;
 use crate::config::{Problem, Problems};
 use crate::parse::heroku;
+use crate::plan::OnNoMatch;
 use crate::plan::rules::cond::{Cond, How, Key, Op, Subject, Test};
 use crate::plan::rules::convert::Type;
 use crate::plan::rules::{DeriveStep, ExtractSpec, FieldSpec, Take, regex};
@@ -134,13 +135,15 @@ fn pack(
         }
     }
     for node in items(child(root, "alerts")) {
-        pack.alerts.push(alert(&walk, node));
+        pack.alerts.push(alert::read(r, &walk, node));
     }
     for node in items(child(root, "device_id").and_then(|device| child(device, "rules"))) {
         if text(child(node, "active")) != Some("false") {
             pack.device_rules.push((whole(node, "pattern"), whole(node, "token")));
         }
     }
+    let on_no_match = child(root, "device_id").and_then(|device| text(child(device, "on_no_match")));
+    pack.on_no_match = on_no_match.map(OnNoMatch::named);
     let others_of = [
         ("report", "reports", "id"),
         ("join", "joins", "id"),
@@ -605,44 +608,6 @@ fn derive(
         }
     }
     Some(Derive { field: name.to_string(), steps })
-}
-
-fn alert(walk: &Walk<'_>, node: &Node) -> Alert {
-    let word = |name: &str| text(child(node, name)).unwrap_or_default().to_string();
-    let cond = |node: &Node| walk.conds.get(&node.at).cloned();
-    let when = child(node, "when");
-    let window = match when.map(|when| (&when.value, entries(Some(when)))) {
-        Some((Value::Map(_), [(name, _), ..])) => name.text.clone(),
-        _ => "each".into(),
-    };
-    let counted = match child(node, "detect") {
-        Some(detect) => cond(detect),
-        // A sequence's steps that must not come select nothing.
-        None => {
-            let steps = when.and_then(|when| child(when, &window)).and_then(|window| child(window, "steps"));
-            let wanted = items(steps).iter().filter_map(cond).filter(|step| !matches!(step, Cond::Not(_)));
-            let wanted: Vec<Cond> = wanted.collect();
-            Some(if wanted.is_empty() && window == "absent" {
-                Cond::All(Vec::new())
-            } else {
-                Cond::Any(wanted)
-            })
-        }
-    };
-    let mut all = vec![counted.unwrap_or(Cond::Any(Vec::new()))];
-    for exception in items(child(node, "exceptions")) {
-        all.extend(cond(exception).map(|cond| Cond::Not(Box::new(cond))));
-    }
-    Alert {
-        id: word("id"),
-        title: word("title"),
-        severity: word("severity"),
-        mode: text(child(node, "mode")).unwrap_or("off").to_string(),
-        when: joined(all, true),
-        window,
-        suppressed: child(node, "suppress").is_some(),
-        runbook: word("runbook"),
-    }
 }
 
 /// The values of a mapping of single values, by key.

@@ -17,6 +17,8 @@ pub(super) struct Scope {
     pub categories: BTreeSet<String>,
     /// Macros of other packs by `PACK.NAME`.
     pub other_macros: BTreeMap<String, Cond>,
+    /// Where `categories` can be asked about: full ids and conditions.
+    pub category_conds: Option<BTreeMap<String, Cond>>,
 }
 
 /// Keys that events have but conditions do not ask about.
@@ -68,6 +70,7 @@ impl Scope {
         let keys = Key::ALL.iter().map(|(_, known)| *known).chain(["message"]);
         match nearest(name, self.fields.keys().map(String::as_str).chain(keys)) {
             Some(near) => format!("did you mean `{near}`?"),
+            None if self.pack.is_empty() => "a field that one of `packs` declares".into(),
             None => "declare it under `fields`".into(),
         }
     }

@@ -13,7 +13,6 @@ use crate::encode::tests::origin;
 use crate::event::KindId;
 use crate::outcome::Outcome;
 use crate::parse::heroku;
-use crate::plan::rules::Program;
 use crate::plan::rules::convert::Type;
 use crate::plan::rules::plain::holds;
 use crate::plan::{Format, Output, Plan};
@@ -365,8 +364,8 @@ fn conditions_mean_what_sigma_says() {
         .iter()
         .map(|field| (field.name.to_string(), field.ty))
         .collect();
-    let program = || Arc::new(compile(&[good(&format!("{HEAD}{FIELDS}"))], &[]).unwrap());
-    let mut probe = Probe::new(program(), types, false);
+    let program = compile(&[good(&format!("{HEAD}{FIELDS}"))], &[]).unwrap();
+    let mut probe = Probe::new(program, types, false);
     let json = probe.see(event(body).as_bytes(), 0).parts;
     let text = probe.see(event("Login \x1b[31mFAILED\x1b[0m for user\\x from 10.0.0.7").as_bytes(), 0).parts;
     for (condition, of_text, of_json) in [
@@ -454,11 +453,11 @@ fn the_heroku_pack_declares_every_field_of_the_parser() {
 }
 
 /// The Heroku pack without the parser's shortcut, and the kind that each of its objects gives.
-static OWN_TEXT: LazyLock<(Arc<Program>, Vec<Option<String>>)> = LazyLock::new(|| {
+static OWN_TEXT: LazyLock<(Compiled, Vec<Option<String>>)> = LazyLock::new(|| {
     let pack = built_in("heroku").unwrap();
     let program = compile_with(std::slice::from_ref(&pack), &[], For::Explaining).unwrap();
     let objects = pack.objects.iter().filter(|object| compile::does_something(object));
-    (Arc::new(program), objects.map(|object| object.kind.clone()).collect())
+    (program, objects.map(|object| object.kind.clone()).collect())
 });
 
 /// The kind that the pack's objects give a line, `other` where none does, and the one that the parser gives.
@@ -626,7 +625,7 @@ fn five_thousand_rules_compile() {
         );
     }
     let pack = good(&text);
-    let program = Arc::new(compile(&[pack], &[]).unwrap());
+    let program = compile(&[pack], &[]).unwrap();
     let mut probe = Probe::new(program, Vec::new(), false);
     let seen = probe.see(b"<190>1 2026-01-01T00:00:00Z host app web.1 - a LITERAL number 4711 of many", 0);
     assert_eq!(seen.json["categories"], serde_json::json!(["p.category.c4711"]));
@@ -639,7 +638,7 @@ fn a_shard_writes_what_the_rules_of_its_plan_find_and_nothing_of_the_plan_before
          categories: [{{id: c, detect: {{s: {{kind: door}}}}}}]\n"
     ));
     let mut plan = crate::encode::tests::plan();
-    plan.outputs = vec![Output { format: Some(Format::Ndjson), rows: false }];
+    plan.outputs = vec![Output::new(Some(Format::Ndjson), false)];
     let mut batch = Batch::new(4096);
     let frame = b"<14>1 2026-11-22T09:51:24.537546+00:00 host gate 1 - open";
     let at = batch.append(frame);
@@ -652,7 +651,7 @@ fn a_shard_writes_what_the_rules_of_its_plan_find_and_nothing_of_the_plan_before
         let kinds: Vec<KindId> = shard.take_tally().unwrap().events().map(|(_, kind, ..)| kind).collect();
         (serde_json::from_slice::<Json>(&parcel.bytes).unwrap(), kinds)
     };
-    let known = Arc::new(compile(&[pack], &[]).unwrap());
+    let known = compile(&[pack], &[]).unwrap().program;
     plan.rules = Some(known.clone());
     let (event, kinds) = line(&plan);
     assert_eq!(

@@ -1,24 +1,30 @@
 //! The tests that packs carry: events in, and what must become of them.
 //!
-//! A test is run through the parser and the compiled rules, on a clock of its own. What needs windows (episodes,
-//! reports, dashlets) is not run by this version, and said to be so; it never counts as passed. Of alerts that count is
-//! known without a window: none where no event matches, and one each event for `each` without suppression.
+//! A test is run through parser, rules, shard and ledger, on a clock of its own, every alert being on. Reports and
+//! dashlets are not run by this version, and said to be so; what was not run never counts as passed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use super::Pack;
 use super::compile::{For, compile_with};
 use super::names::{child, entries, items, text};
 use super::probe::Probe;
 use super::read::words;
-use super::{Alert, Pack};
+use crate::batch::Number;
 use crate::config::node::{Node, Value};
 use crate::config::read::Reader;
 use crate::config::{Problems, duration};
+use crate::ledger::Ledger;
+use crate::ledger::record::{Record, State};
+use crate::outcome::Outcome;
 use crate::parse::time;
+use crate::plan::Plan;
 use crate::plan::rules::plain::Parts;
+use crate::plan::watch::Role;
+use crate::shard::Shard;
 
 /// 2026-01-01T00:00:00Z, when the clock of a test starts.
 const START_US: i64 = 1_767_225_600_000_000;
@@ -46,6 +52,8 @@ struct Expect {
     alerts: BTreeMap<String, u64>,
     only: bool,
     matches: BTreeMap<String, u64>,
+    /// Microseconds.
+    first_fire_after: BTreeMap<String, i64>,
     events: Vec<Vec<(String, Option<Json>)>>,
     /// What every event has.
     categories: Option<Vec<String>>,
@@ -123,7 +131,11 @@ pub(super) fn read(r: &mut Reader<'_>, node: &Node) -> Trial {
     trial.expect.alerts = counts("alerts");
     trial.expect.only = text(child(expect, "only")) == Some("true");
     trial.expect.matches = counts("matches");
-    let later = ["first_fire_after", "reports", "dashlets"];
+    trial.expect.first_fire_after = entries(child(expect, "first_fire_after"))
+        .iter()
+        .map(|(name, value)| (name.text.clone(), us(Some(value), 0)))
+        .collect();
+    let later = ["reports", "dashlets"];
     trial.expect.later = later.into_iter().filter(|key| child(expect, key).is_some()).collect();
     for event in items(child(expect, "events")) {
         let keys = entries(Some(event)).iter().map(|(name, value)| (name.text.clone(), json_of(value)));
@@ -177,27 +189,40 @@ pub fn run(
     let mut probes: HashMap<Vec<(String, String)>, Probe> = HashMap::new();
     let mut verdicts = Vec::new();
     for trial in &pack.tests {
-        let mut facts = Facts::default();
         let mut params: Vec<(String, String)> = set.to_vec();
         let mut now = START_US;
+        let mut facts: Option<Facts> = None;
         for step in &trial.steps {
             match step {
-                Step::Advance(us) => now += us,
-                Step::Set(values) => params.extend(values.clone()),
-                Step::Line { line, repeat, every_us } => {
-                    if !probes.contains_key(&params) {
-                        let pack = super::read(name, text, &params, others)?;
-                        probes.insert(params.clone(), probe(&pack, others)?);
+                Step::Advance(us) => {
+                    now += us;
+                    if let Some(facts) = &mut facts {
+                        facts.ledger.tick(now);
                     }
-                    let probe = probes.get_mut(&params).expect("it was put there");
-                    for _ in 0..*repeat {
-                        let stamp = String::from_utf8_lossy(&time::write(now)).into_owned();
-                        facts.see(&pack, probe, line.replace("{t}", &stamp).as_bytes(), now);
-                        now += every_us;
-                    }
+                    continue;
                 }
+                Step::Set(values) => params.extend(values.clone()),
+                Step::Line { .. } => {}
+            }
+            if !probes.contains_key(&params) {
+                let pack = super::read(name, text, &params, others)?;
+                probes.insert(params.clone(), probe(&pack, others)?);
+            }
+            let probe = probes.get_mut(&params).expect("it was put there");
+            let facts = facts.get_or_insert_with(|| Facts::new(probe));
+            facts.turn_to(probe);
+            let Step::Line { line, repeat, every_us } = step else { continue };
+            for _ in 0..*repeat {
+                let stamp = String::from_utf8_lossy(&time::write(now)).into_owned();
+                facts.see(&pack, probe, line.replace("{t}", &stamp).as_bytes(), now);
+                now += every_us;
             }
         }
+        let mut facts = match facts {
+            Some(facts) => facts,
+            None => Facts::new(&probe(&pack, others)?),
+        };
+        facts.end();
         verdicts.push(facts.judge(trial, &pack));
     }
     Ok(verdicts)
@@ -206,6 +231,7 @@ pub fn run(
 /// The program of a pack and of those that it may name.
 pub(super) fn probe(pack: &Pack, others: &[Pack]) -> Result<Probe, Problems> {
     let mut packs = vec![pack.clone()];
+    packs[0].alerts.iter_mut().for_each(|alert| alert.mode = "on".into());
     packs.extend(others.iter().filter(|other| other.id != pack.id && names_it(pack, other)).cloned());
     let program = compile_with(&packs, &[], For::Tests).map_err(|error| {
         let mut problems = Problems::default();
@@ -221,7 +247,7 @@ pub(super) fn probe(pack: &Pack, others: &[Pack]) -> Result<Probe, Problems> {
         problems
     })?;
     let types = pack.fields.iter().map(|field| (field.name.to_string(), field.ty)).collect();
-    Ok(Probe::new(Arc::new(program), types, true))
+    Ok(Probe::new(program, types, true).knowing(&packs))
 }
 
 /// Whether one pack needs another's kinds: a pack is tested alone, but what its own conditions name must be there.
@@ -240,9 +266,15 @@ fn names_it(pack: &Pack, other: &Pack) -> bool {
     pack.categories.iter().any(|one| asks(&one.when)) || pack.alerts.iter().any(|one| asks(&one.when))
 }
 
-/// What the events of a test were found to be.
-#[derive(Default)]
+/// What the events of a test were found to be, and what became of them.
 struct Facts {
+    shard: Shard,
+    ledger: Ledger,
+    plan: Arc<Plan>,
+    number: Number,
+    records: Vec<Record>,
+    /// When the first event came.
+    first_us: Option<i64>,
     events: Vec<(Json, Parts)>,
     /// Bare ids of each event's categories, sorted.
     categories: Vec<Vec<String>>,
@@ -251,18 +283,80 @@ struct Facts {
 }
 
 impl Facts {
+    fn new(probe: &Probe) -> Facts {
+        let plan = probe.plan().clone();
+        Facts {
+            shard: Shard::default(),
+            ledger: Ledger::new(plan.clone()),
+            plan,
+            number: 0,
+            records: Vec::new(),
+            first_us: None,
+            events: Vec::new(),
+            categories: Vec::new(),
+            matches: BTreeMap::new(),
+        }
+    }
+
+    /// Goes on with the plan of another probe.
+    fn turn_to(&mut self, probe: &Probe) {
+        if !Arc::ptr_eq(&self.plan, probe.plan()) {
+            self.plan = probe.plan().clone();
+            self.ledger.adopt(self.plan.clone());
+        }
+    }
+
+    /// Lets the clock run on until all windows that have begun are sealed.
+    fn end(&mut self) {
+        self.ledger.end();
+        self.records.extend(self.ledger.take_records());
+    }
+
+    /// Sealed episodes of an alert.
+    fn episodes(&self, pack: &Pack, id: &str) -> u64 {
+        let sealed = self.of(pack, id).filter(|record| record.state == State::Sealed);
+        sealed.count() as u64
+    }
+
+    fn of<'f>(&'f self, pack: &Pack, id: &str) -> impl Iterator<Item = &'f Record> {
+        let full = format!("{}.alert.{id}", pack.id);
+        self.records.iter().filter(move |record| *record.about.alert == *full)
+    }
+
+    /// From the first event to the first notice of an alert, or to its first sealed record if it gives none.
+    fn first_fire(&self, pack: &Pack, id: &str) -> Option<i64> {
+        let state = |state| self.of(pack, id).filter(move |record| record.state == state);
+        let first = state(State::Notice).chain(state(State::Sealed)).next()?;
+        Some(first.fired_us - self.first_us?)
+    }
+
     fn see(&mut self, pack: &Pack, probe: &mut Probe, frame: &[u8], now: i64) {
         let own = |kind: &str, id: &str| id.strip_prefix(&format!("{}.{kind}.", pack.id)).map(str::to_string);
         let seen = probe.see(frame, now);
         let listed = seen.json["categories"].as_array().cloned().unwrap_or_default();
         let bare = listed.iter().filter_map(|id| own("category", id.as_str()?));
         self.categories.push(bare.collect());
-        for index in &seen.matched.alerts {
-            if let Some(alert) = pack.alerts.get(*index as usize) {
-                *self.matches.entry(alert.id.clone()).or_default() += 1;
+        let watch = &self.plan.watch;
+        let roles = seen.matched.watches.iter().filter_map(|index| watch.roles.get(*index as usize));
+        let matched = roles.filter_map(|role| match role {
+            Role::Counts { alert } | Role::Step { alert, .. } => Some(*alert),
+            Role::Of { .. } => None,
+        });
+        let mut matched: Vec<u32> = matched.chain(watch.every.iter().copied()).collect();
+        matched.sort_unstable();
+        matched.dedup();
+        for alert in matched {
+            if let Some(id) = own("alert", &watch.alerts[alert as usize].about.alert) {
+                *self.matches.entry(id).or_default() += 1;
             }
         }
         self.events.push((seen.json, seen.parts));
+        self.number += 1;
+        self.first_us.get_or_insert(now);
+        let mut outcome = Outcome::default();
+        self.shard.process(&self.plan, &probe.batch(frame, self.number, now), &mut outcome);
+        self.ledger.apply(&outcome);
+        self.records.extend(self.ledger.take_records());
     }
 
     fn judge(&self, trial: &Trial, pack: &Pack) -> Verdict {
@@ -281,14 +375,19 @@ impl Facts {
             });
         }
         for (id, episodes) in &wanted {
-            let alert = pack.alerts.iter().find(|alert| alert.id == *id);
+            let found = self.episodes(pack, id);
             let matches = self.matches.get(id).copied().unwrap_or(0);
-            match alert.and_then(|alert| episodes_of(alert, matches)) {
-                Some(found) => verdict.check(found == *episodes, || {
-                    format!("alert `{id}` has {found} episodes, not {episodes}")
-                }),
-                None => verdict.not_run.push(format!("episodes of alert `{id}` ({matches} events match)")),
-            }
+            verdict.check(found == *episodes, || {
+                format!("alert `{id}` has {found} episodes, not {episodes} ({matches} events match)")
+            });
+        }
+        for (id, wanted) in &expect.first_fire_after {
+            let found = self.first_fire(pack, id);
+            let shown = |us: i64| format!("{} s", us as f64 / 1e6);
+            verdict.check(found == Some(*wanted), || {
+                let found = found.map_or("never".into(), shown);
+                format!("alert `{id}` fires first after {found}, not {}", shown(*wanted))
+            });
         }
         for (id, wanted) in &expect.matches {
             let found = self.matches.get(id).copied().unwrap_or(0);
@@ -336,16 +435,6 @@ impl Verdict {
         if !holds {
             self.failures.push(says());
         }
-    }
-}
-
-/// How many episodes an alert has, where no window is needed to say so.
-fn episodes_of(alert: &Alert, matches: u64) -> Option<u64> {
-    match alert.window.as_str() {
-        "absent" => None,
-        _ if matches == 0 => Some(0),
-        "each" if !alert.suppressed => Some(matches),
-        _ => None,
     }
 }
 
@@ -402,7 +491,7 @@ pub fn describe(verdicts: &[Verdict]) -> String {
     out.push_str(&format!("{} tests: {passed} passed, {failed} failed", verdicts.len()));
     if part + not_run > 0 {
         out.push_str(&format!(
-            ", {part} passed in part, {not_run} not run: this version evaluates no windows"
+            ", {part} passed in part, {not_run} not run: this version makes no reports or dashlets"
         ));
     }
     out.push('\n');
@@ -453,33 +542,35 @@ mod tests {
     use crate::pack::trial;
 
     #[test]
-    fn a_test_that_needs_windows_is_not_passed() {
+    fn a_test_that_is_not_run_is_not_passed() {
         let text = format!(
             "{HEAD}alerts:
   - {{id: a, severity: high, when: {{count: {{over: 1m, gte: 2}}}}, detect: {{s: {{source: app}}}}}}
   - {{id: b, severity: high, when: each, detect: {{s: {{source: app}}}}}}
 tests:
-  - {{name: windowed, events: [{{line: '<190>1 {{t}} host app web.1 - x'}}], expect: {{alerts: {{a: 1}}}}}}
+  - {{name: windowed, events: [{{line: '<190>1 {{t}} host app web.1 - x'}}], expect: {{alerts: {{a: 0}}, first_fire_after: {{a: 1s}}}}}}
   - {{name: nothing, events: [{{line: '<190>1 {{t}} host x web.1 - x'}}], expect: {{alerts: {{a: 0, b: 0}}}}}}
   - {{name: each, events: [{{repeat: 3, line: '<190>1 {{t}} host app web.1 - x'}}], expect: {{alerts: {{b: 3}}}}}}
   - {{name: impossible, events: [{{line: '<190>1 {{t}} host x web.1 - x'}}], expect: {{alerts: {{a: 1}}}}}}
+  - {{name: later, events: [{{line: '<190>1 {{t}} host x web.1 - x'}}], expect: {{reports: {{}}}}}}
 "
         );
         let verdicts = trial::run("p", &text, &[], &[]).unwrap();
         let shown: Vec<(bool, usize, usize)> =
             verdicts.iter().map(|one| (one.passed(), one.failures.len(), one.not_run.len())).collect();
-        assert_eq!(shown, [(false, 0, 1), (true, 0, 0), (true, 0, 0), (false, 1, 0)]);
+        assert_eq!(shown, [(false, 1, 0), (true, 0, 0), (true, 0, 0), (false, 1, 0), (false, 0, 1)]);
         let text = trial::describe(&verdicts);
-        assert!(text.contains("not run by this version: episodes of alert `a` (1 events match)"), "{text}");
+        assert!(text.contains("alert `a` fires first after never, not 1 s"), "{text}");
+        assert!(text.contains("not run by this version: reports"), "{text}");
         assert!(
             text.ends_with(
-                "4 tests: 2 passed, 1 failed, 0 passed in part, 1 not run: this version evaluates no windows\n"
+                "5 tests: 2 passed, 2 failed, 0 passed in part, 1 not run: this version makes no reports or dashlets\n"
             ),
             "{text}"
         );
         let junit = trial::junit("p", &verdicts);
         assert!(
-            junit.contains("tests=\"4\" failures=\"1\" skipped=\"1\"")
+            junit.contains("tests=\"5\" failures=\"2\" skipped=\"1\"")
                 && junit.contains("<failure message=\"alert `a` has 0 episodes, not 1"),
             "{junit}"
         );

@@ -4,8 +4,6 @@
 //! literals as they stand, and of each expression the shortest text that it matches. A pair for which no such line
 //! proves anything may still meet; then the first object wins, and the event is counted.
 
-use std::sync::Arc;
-
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::compile::{For, compile_with};
@@ -34,7 +32,7 @@ pub fn conflicts(pack: &Pack) -> Vec<Conflict> {
     let Ok(program) = compile_with(std::slice::from_ref(pack), &[], For::Explaining) else {
         return Vec::new();
     };
-    let mut probe = Probe::new(Arc::new(program), Vec::new(), true);
+    let mut probe = Probe::new(program, Vec::new(), true);
     let mut lines: Vec<String> = pack.tests.iter().flat_map(|trial| trial.lines()).collect();
     lines.extend(made(pack));
     let mut found: Vec<Conflict> = Vec::new();

@@ -4,7 +4,9 @@
 //! so that an id stays valid. Nothing here knows a socket or a file.
 
 pub mod device;
+pub mod mask;
 pub mod rules;
+pub mod watch;
 
 use std::sync::Arc;
 
@@ -50,13 +52,26 @@ pub enum Format {
     EventTracker,
 }
 
+/// Which events an output takes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// What it says, as it was written: two that say the same are one, whatever the packs make of it.
+    pub said: Box<str>,
+    /// The one of the program's selects that must hold; absent: none has to.
+    pub select: Option<u32>,
+    /// The first whose select holds keeps one event in so many, by the hash of its id.
+    pub sample: Vec<(u32, u64)>,
+}
+
 /// One form of output; sinks of equal form share its parcels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
     /// `None` counts only: no bytes are made.
     pub format: Option<Format>,
     /// Whether some sink of it needs `Row`s (path or topic variables, keys).
     pub rows: bool,
+    /// Absent: it takes every event.
+    pub filter: Option<Arc<Filter>>,
 }
 
 /// What `received` says on an event.
@@ -88,6 +103,31 @@ pub struct Plan {
     pub outputs: Vec<Output>,
     /// What packs know; `None` is nothing.
     pub rules: Option<Arc<rules::Program>>,
+    /// What is told to the ledger.
+    pub watch: Arc<watch::Watch>,
+    pub ledger: watch::Ledger,
+    /// What no output shows; `None` is nothing.
+    pub masks: Option<Arc<mask::Masks>>,
+    /// Keys the hashes that stand for masked texts; equal in all plans of a process.
+    pub key: [u64; 2],
+}
+
+impl OnNoMatch {
+    /// The one of this name; accept for any other.
+    pub fn named(name: &str) -> OnNoMatch {
+        match name {
+            "drop" => OnNoMatch::Drop,
+            "quarantine" => OnNoMatch::Quarantine,
+            _ => OnNoMatch::Accept,
+        }
+    }
+}
+
+impl Output {
+    /// One that takes every event.
+    pub fn new(format: Option<Format>, rows: bool) -> Output {
+        Output { format, rows, filter: None }
+    }
 }
 
 impl Listener {
@@ -118,6 +158,10 @@ impl Plan {
             received: Received::Arrival,
             outputs: Vec::new(),
             rules: None,
+            watch: Arc::default(),
+            ledger: watch::Ledger::default(),
+            masks: None,
+            key: [0; 2],
         }
     }
 

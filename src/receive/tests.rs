@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::*;
 use crate::books::ListenerBooks;
-use crate::config::{DeviceId, Framing, Limits, OnNoMatch, Parse, Text};
+use crate::config::{DeviceId, Framing, Limits, Parse, Text};
 use crate::flow::{Flow, Settings, Slot};
 use crate::plan::{Listener, Plan};
 
@@ -29,7 +29,7 @@ pub(super) fn listener(kind: ListenerKind) -> config::Listener {
         proxy_protocol: false,
         resolve_names: false,
         time_zone: TimeZone::UTC,
-        device_id: DeviceId { on_no_match: OnNoMatch::Accept, rules: Vec::new() },
+        device_id: DeviceId { on_no_match: None, rules: Vec::new() },
         users: BTreeMap::new(),
         drain_tokens: Vec::new(),
         shed_after: Some(Duration::from_millis(100)),
@@ -66,6 +66,8 @@ impl Bench {
         let batch_bytes = Batch::capacity_for(limits::FRAME_BYTES);
         let quarantine = Box::new(|_: &[u8]| {});
         let settings = Settings {
+            tell: Box::new(|_| {}),
+            clock: true,
             slots,
             parcel_bytes: 1 << 20,
             shards: 1,

@@ -20,8 +20,8 @@ use crate::compile;
 use crate::config::Pipeline;
 use crate::deliver::{blackhole, stdout};
 use crate::feed::WhenFull;
-use crate::flow::{Flow, Settings, SinkSpec};
-use crate::pack::Pack;
+use crate::flow::{Flow, Settings, SinkSpec, Tell};
+use crate::pack::{self, Pack};
 use crate::plan::{Format, Output, Plan, Received};
 use crate::telemetry::books::Books;
 
@@ -51,6 +51,10 @@ pub struct Options {
     pub computer: Option<String>,
     /// Instead of the pipeline's.
     pub packs: Option<Vec<Pack>>,
+    /// Where records of alerts go; `-` is standard output.
+    pub alerts: Option<PathBuf>,
+    /// Whether all alerts are on.
+    pub all_on: bool,
 }
 
 /// Progress on a terminal, twice a second.
@@ -129,6 +133,7 @@ pub fn run(options: Options) -> io::Result<Books> {
     }
     feeder.end();
     flow.finish(Duration::from_secs(u64::MAX >> 24));
+    flow.end_windows();
     feeder.progress.clear();
     summarize(&feeder.progress)?;
     Ok(Books::of(&flow))
@@ -144,12 +149,22 @@ fn summarize(progress: &Progress) -> io::Result<()> {
 /// The pipeline's plan with `replay` as its only listener.
 fn plan(options: &Options) -> io::Result<Plan> {
     let mut plan = compile::plan(&options.pipeline, "replay".into());
-    plan.rules = match &options.packs {
-        Some(packs) => compile::rules_of(packs, None),
-        None => compile::rules(&options.pipeline, None),
+    let mut packs = match &options.packs {
+        Some(packs) => packs.clone(),
+        None => pack::load_all(&options.pipeline.packs, &[])
+            .map_err(|problems| io::Error::other(problems.to_string()))?,
+    };
+    for alert in packs.iter_mut().flat_map(|pack| &mut pack.alerts) {
+        match (options.all_on, &options.alerts) {
+            (true, _) => alert.mode = "on".into(),
+            (false, Some(_)) => {}
+            // Nobody would see what they say.
+            (false, None) => alert.mode = "off".into(),
+        }
     }
-    .map_err(io::Error::other)?;
-    plan.listeners = vec![compile::replay_listener(&options.pipeline).into()];
+    let rules = compile::rules_of(&packs, None).map_err(io::Error::other)?;
+    rules.put_in(&mut plan);
+    plan.listeners = vec![compile::replay_listener(&options.pipeline, &packs).into()];
     plan.received = match options.received {
         // A record says itself when it was received.
         ReceivedAt::Own if options.framing != InputFraming::Records => Received::Event,
@@ -157,8 +172,25 @@ fn plan(options: &Options) -> io::Result<Plan> {
     };
     plan.default_drain = options.drain.as_deref().map(Into::into);
     plan.default_computer = options.computer.as_deref().map(Into::into);
-    plan.outputs = compile::outputs([Output { format: options.format, rows: false }]);
+    plan.outputs = compile::outputs([Output::new(options.format, false)], &[]);
     Ok(plan)
+}
+
+/// Writes what alerts say, one object a line; ends the process if it cannot.
+fn alerts(options: &Options) -> io::Result<Tell> {
+    let Some(path) = &options.alerts else { return Ok(Box::new(|_| {})) };
+    let mut out: Box<dyn Write + Send> = match path.as_os_str() == "-" {
+        true => Box::new(io::stdout()),
+        false => Box::new(create(path)?),
+    };
+    Ok(Box::new(move |records| {
+        let mut lines = Vec::new();
+        for record in &records {
+            record.write(&mut lines);
+            lines.push(b'\n');
+        }
+        output::exit_on(out.write_all(&lines).and_then(|()| out.flush()));
+    }))
 }
 
 fn create(path: &Path) -> io::Result<File> {
@@ -174,6 +206,8 @@ fn start(options: &Options, plan: Plan, frame_bytes: usize) -> io::Result<Flow> 
         vectors: compile::vectors(pipeline),
         batch_bytes: Batch::capacity_for(frame_bytes),
         quarantine: Box::new(|_| {}),
+        tell: alerts(options)?,
+        clock: false,
     };
     let flow = Flow::start(settings, Arc::new(plan))?;
     let sink = match &options.out {
@@ -184,7 +218,7 @@ fn start(options: &Options, plan: Plan, frame_bytes: usize) -> io::Result<Flow> 
     let spec = SinkSpec {
         name: "out".into(),
         when_full: WhenFull::Block,
-        output: compile::output_index(options.format),
+        output: compile::place_of(options.format),
         sink,
         open: Box::new(|| Err(io::Error::other("a block sink is opened once"))),
         dead_letters: Box::new(|_| {}),

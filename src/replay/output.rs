@@ -12,15 +12,26 @@ pub fn or_exit(inner: Box<dyn Sink>) -> Box<dyn Sink> {
     Box::new(OrExit(inner))
 }
 
+/// Ends the process if something could not be written: with 0 if the reader has had enough, else with 1 and the reason.
+pub fn exit_on(written: std::io::Result<()>) {
+    match written {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            tracing::error!(%error, "the output cannot be written");
+            std::process::exit(1);
+        }
+    }
+}
+
 struct OrExit(Box<dyn Sink>);
 
 impl Sink for OrExit {
     fn write(&mut self, parcel: &Arc<Parcel>) -> Result<(), SinkError> {
         match self.0.write(parcel) {
-            Err(SinkError::Lost(error)) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
             Err(SinkError::Lost(error)) => {
-                tracing::error!(%error, "the output cannot be written");
-                std::process::exit(1);
+                exit_on(Err(error));
+                Ok(())
             }
             written => written,
         }

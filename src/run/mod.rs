@@ -4,6 +4,7 @@ pub mod demo;
 mod quarantine;
 mod reload;
 mod sinks;
+mod state;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use self::sinks::Told;
 use crate::compile;
 use crate::config::Pipeline;
 use crate::flow::{Flow, Settings};
+use crate::ledger::record::Record;
 use crate::limits;
 use crate::receive::Receivers;
 use crate::telemetry::books::Books;
@@ -36,6 +38,7 @@ pub struct Loaded {
 pub struct Weir {
     pipeline: Pipeline,
     flow: Arc<Flow>,
+    keeper: state::Keeper,
     receivers: Receivers,
     told: Arc<Mutex<Told>>,
     servers: Servers,
@@ -83,7 +86,7 @@ impl Weir {
         }
         let threads = compile::threads(&pipeline);
         let mut plan = compile::plan(&pipeline, instance().into());
-        plan.rules = compile::rules(&pipeline, None).map_err(io::Error::other)?;
+        compile::know(&mut plan, &pipeline, None).map_err(io::Error::other)?;
         let plan = Arc::new(plan);
         let settings = Settings {
             slots: pipeline.slots,
@@ -92,14 +95,14 @@ impl Weir {
             vectors: compile::vectors(&pipeline),
             batch_bytes: compile::batch_bytes(&pipeline),
             quarantine: quarantine::writer(&pipeline),
+            tell: Box::new(|records| records.iter().for_each(log_record)),
+            clock: true,
         };
         let flow = Flow::start(settings, plan.clone())?;
+        let keeper = state::Keeper::new(&pipeline.state);
+        keeper.restore(&flow);
         let mut told = Told::default();
-        let specs = pipeline
-            .sinks
-            .iter()
-            .map(|sink| told.open(sink, &compile::kinds(&plan)))
-            .collect::<io::Result<_>>()?;
+        let specs = pipeline.sinks.iter().map(|sink| told.open(sink, &plan)).collect::<io::Result<_>>()?;
         flow.change(plan.clone(), specs, &[])?;
         let intake = flow.intake();
         let (flow, told) = (Arc::new(flow), Arc::new(Mutex::new(told)));
@@ -111,7 +114,7 @@ impl Weir {
         let receivers = Receivers::start(&listeners, threads, &pipeline.trusted_proxies, intake, batch_bytes)
             .map_err(io::Error::other)?;
         readiness.set(Phase::Ready);
-        Ok(Weir { pipeline, flow, receivers, told, servers, readiness })
+        Ok(Weir { pipeline, flow, keeper, receivers, told, servers, readiness })
     }
 
     /// Addresses that are served and listened on.
@@ -132,12 +135,13 @@ impl Weir {
     }
 
     /// Ends: what has arrived is delivered within `shutdown_after`. Returns the books, and whether all was delivered.
-    pub fn stop(self) -> io::Result<(Books, bool)> {
+    pub fn stop(mut self) -> io::Result<(Books, bool)> {
         let deadline = Instant::now() + self.pipeline.shutdown_after;
         self.readiness.set(Phase::Draining);
         self.receivers.drain();
         self.receivers.join();
         let in_time = self.flow.finish(deadline.saturating_duration_since(Instant::now()));
+        self.keeper.keep(&self.flow);
         Ok((Books::of(&self.flow), in_time))
     }
 }
@@ -159,6 +163,7 @@ pub fn run(loaded: Loaded, ready_file: Option<&Path>) -> io::Result<bool> {
                 }
             }
             Err(RecvTimeoutError::Timeout) => {
+                weir.keeper.keep_now_and_then(&weir.flow);
                 if let Some(changed) = watch.as_mut().and_then(reload::Watch::changed) {
                     weir.reload(changed);
                 }
@@ -170,6 +175,19 @@ pub fn run(loaded: Loaded, ready_file: Option<&Path>) -> io::Result<bool> {
     let (books, in_time) = weir.stop()?;
     writeln!(io::stderr(), "{}", books.to_line())?;
     Ok(in_time && books.closed)
+}
+
+/// Writes what an alert says into the log.
+fn log_record(record: &Record) {
+    let (alert, state) = (&*record.about.alert, record.state.name());
+    tracing::warn!(
+        alert,
+        state,
+        id = &*record.id,
+        severity = record.about.severity.name(),
+        "{}",
+        record.summary
+    );
 }
 
 /// Tells where it listens and what memory it may take, and writes the ready file.

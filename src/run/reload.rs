@@ -8,6 +8,7 @@ use super::Weir;
 use crate::compile;
 use crate::config::{self, Pipeline};
 use crate::flow::SinkSpec;
+use crate::plan::Plan;
 use crate::telemetry::log;
 
 /// A pipeline file that is looked at once a second.
@@ -64,18 +65,16 @@ impl Weir {
         let before = self.flow.plan();
         let listened = self.ready().listeners;
         let mut plan = compile::next_plan(&next, &before);
-        plan.rules = compile::rules(&next, Some(&before))?;
+        compile::know(&mut plan, &next, Some(&before))?;
         let plan = Arc::new(plan);
         let mut specs = Vec::new();
         for sink in next.sinks.iter().filter(|sink| opened.contains(&&sink.name)) {
-            let spec =
-                self.told.lock().unwrap_or_else(PoisonError::into_inner).open(sink, &compile::kinds(&plan));
+            let spec = self.told.lock().unwrap_or_else(PoisonError::into_inner).open(sink, &plan);
             specs.push(spec.map_err(|error| error.to_string())?);
         }
         let listeners = compile::ids(&next, &plan);
-        // Old sinks go on until the second change: until then every form that any sink wants is made.
-        let mut both = (*plan).clone();
-        both.outputs = compile::outputs(before.outputs.iter().chain(&plan.outputs).copied());
+        // Old sinks go on until the second change: until then all is known and written as before, on all listeners.
+        let both = Plan { listeners: plan.listeners.clone(), ..(*before).clone() };
         self.swap(Arc::new(both), Vec::new(), &[])?;
         let batch_bytes = compile::batch_bytes(&next);
         self.flow.raise_batch_bytes(batch_bytes);
@@ -94,12 +93,7 @@ impl Weir {
         Ok(())
     }
 
-    fn swap(
-        &self,
-        plan: Arc<crate::plan::Plan>,
-        add: Vec<SinkSpec>,
-        remove: &[String],
-    ) -> Result<(), String> {
+    fn swap(&self, plan: Arc<Plan>, add: Vec<SinkSpec>, remove: &[String]) -> Result<(), String> {
         self.flow.change(plan, add, remove).map_err(|error: io::Error| error.to_string())
     }
 }

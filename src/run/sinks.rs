@@ -10,14 +10,16 @@ use crate::config;
 use crate::deliver::dead_letters::DeadLetters;
 use crate::deliver::{self, Readings, Refusal};
 use crate::flow::SinkSpec;
+use crate::plan::Plan;
 
 /// What sinks tell of themselves, by name.
 #[derive(Default)]
 pub struct Told(Vec<(String, Readings)>);
 
 impl Told {
-    /// Opens a sink, which names kinds by their number in `kinds`; the error names the sink.
-    pub fn open(&mut self, sink: &config::Sink, kinds: &[&str]) -> io::Result<SinkSpec> {
+    /// Opens a sink of a plan; the error names the sink.
+    pub fn open(&mut self, sink: &config::Sink, plan: &Plan) -> io::Result<SinkSpec> {
+        let kinds = &compile::kinds(plan)[..];
         let explain =
             |error: &dyn std::fmt::Display| io::Error::other(format!("sink `{}`: {error}", sink.name));
         let opened = deliver::open(sink, kinds).map_err(|error| explain(&error))?;
@@ -28,7 +30,7 @@ impl Told {
         Ok(SinkSpec {
             name: sink.name.clone(),
             when_full: sink.when_full,
-            output: compile::output_of(sink),
+            output: compile::output_of(plan, sink),
             sink: opened.sink,
             open: Box::new(move || {
                 let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();

@@ -42,6 +42,7 @@ const KERNEL_DROPS: Family =
     counter("weir_udp_kernel_drops_total", "Datagrams dropped before they could be read.");
 const DELIVERED: Family = counter("weir_delivered_events_total", "Events that a sink has safe.");
 const DROPPED: Family = counter("weir_dropped_events_total", "Events that did not reach a sink.");
+const FILTERED: Family = counter("weir_filtered_events_total", "Events that a sink's filter leaves out.");
 const RESENT: Family = counter("weir_resent_events_total", "Events offered to a sink once more.");
 const LAG: Family = gauge("weir_sink_lag_batches", "Batches between a sink's mark and the head.");
 const EVENTS: Family = counter("weir_events_total", "Events by kind and severity.");
@@ -146,6 +147,7 @@ fn of_sinks(page: &mut Page, view: &View) {
         let sum = sums.entry(&sink.name).or_default();
         sum.delivered += sink.books.delivered;
         sum.resent += sink.books.resent;
+        sum.filtered += sink.books.filtered;
         // A series that begins at its first loss has no increase for Prometheus to see.
         for (reason, rows) in
             [(reason::NO_MATCH, 0), (reason::WHEN_FULL, 0)].into_iter().chain(sink.books.dropped.clone())
@@ -154,6 +156,7 @@ fn of_sinks(page: &mut Page, view: &View) {
         }
     }
     page.family(&DELIVERED, sums.iter().map(|(name, sum)| (label(name), sum.delivered)));
+    page.family(&FILTERED, sums.iter().map(|(name, sum)| (label(name), sum.filtered)));
     page.family(&RESENT, sums.iter().map(|(name, sum)| (label(name), sum.resent)));
     let at_work = view.sinks.iter().filter(|sink| sink.state != "removed");
     page.family(&LAG, at_work.map(|sink| (label(&sink.name), view.head.saturating_sub(sink.books.mark))));

@@ -256,7 +256,7 @@ pub fn pipeline(input: &[u8]) {
     let told = match read_pipeline("fuzz.yaml", &text, &Surroundings { variable: &variable, file: &file }) {
         Ok(pipeline) => {
             let plan = compile::plan(&pipeline, "0123456789ab".into());
-            assert_eq!(compile::ids(&pipeline, &plan).len(), plan.listeners.len());
+            assert_eq!(plan.drains.len(), pipeline.drains.len());
             format!("{pipeline:?}{}", pipeline.summary())
         }
         Err(problems) => {
@@ -312,7 +312,8 @@ fn plan(how: u8, more: u8) -> Plan {
     }
     plan.drains.insert("d.0".into(), drain);
     plan.outputs = compile::outputs(
-        [Format::Ndjson, Format::EventTracker].map(|format| Output { format: Some(format), rows: true }),
+        [Format::Ndjson, Format::EventTracker].map(|format| Output::new(Some(format), true)),
+        &[],
     );
     plan
 }

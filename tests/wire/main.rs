@@ -6,8 +6,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alerts;
+mod device;
 mod drain;
 mod figures;
+mod filter;
 mod load;
 mod pressure;
 mod reload;

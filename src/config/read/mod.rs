@@ -11,16 +11,19 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::time::Duration;
 
 pub(crate) use reader::{Fields, Placed, Reader, example};
 
 use super::check::{self, Place, Places};
 use super::node::{self, Node, Value};
-use super::schema::{DEVICE_ID, DEVICE_RULE, DRAIN, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE};
+use super::schema::{
+    DEVICE_ID, DEVICE_RULE, DRAIN, LEDGER, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE, STATE,
+};
 use super::value::{Secret, Text};
 use super::{
-    DeviceId, DeviceRule, Drain, Framing, Limits, Listener, ListenerKind, Log, LogFormat, LogLevel,
-    OnNoMatch, Parse, Pipeline, Problem, Problems, Tls, TlsMode, defaults,
+    DeviceId, DeviceRule, Drain, Framing, LedgerSettings, Limits, Listener, ListenerKind, Log, LogFormat,
+    LogLevel, OnNoMatch, Parse, Pipeline, Problem, Problems, Source, State, Tls, TlsMode, defaults,
 };
 use crate::plan::device::{DeviceRuleError, DeviceRules};
 
@@ -88,7 +91,12 @@ pub fn read_pipeline(name: &str, text: &str, around: &Surroundings<'_>) -> Resul
         }
     };
     match pipeline {
-        Some(pipeline) if reader.is_clean() => Ok(pipeline),
+        Some(mut pipeline) if reader.is_clean() => {
+            if pipeline.sinks.iter().any(|sink| !sink.filter.takes_all()) {
+                pipeline.source = reader.source(name, text);
+            }
+            Ok(pipeline)
+        }
         _ => Err(reader.problems(name, text)),
     }
 }
@@ -123,6 +131,8 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
             None => defaults::packs(),
             Some(_) => r.list(&f, "packs", |r, node, key| r.scalar(node, key)),
         },
+        state: f.node("state").and_then(|node| state(r, node)).unwrap_or_else(defaults::state),
+        ledger: f.node("ledger").and_then(|node| ledger(r, node)).unwrap_or_default(),
         listeners,
         drains: r
             .map(&f, "drains", |r, node, _| drain(r, node))
@@ -130,6 +140,7 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
             .map(|(k, v)| (k.value, v))
             .collect(),
         sinks,
+        source: Source::default(),
     })
 }
 
@@ -141,6 +152,14 @@ fn version(r: &mut Reader<'_>, f: &Fields<'_>) {
         let message = format!("this version does not read `{}`", text.shown());
         r.note(at, message, "it reads `weir: pipeline/v1`");
     }
+}
+
+fn state(r: &mut Reader<'_>, node: &Node) -> Option<State> {
+    let f = r.fields(node, STATE)?;
+    Some(State {
+        dir: r.text(&f, "dir").unwrap_or_default(),
+        every: r.duration(&f, "every").unwrap_or_default(),
+    })
 }
 
 fn log(r: &mut Reader<'_>, node: &Node) -> Option<Log> {
@@ -157,6 +176,16 @@ fn log(r: &mut Reader<'_>, node: &Node) -> Option<Log> {
             "trace" => LogLevel::Trace,
             _ => LogLevel::Info,
         },
+    })
+}
+
+fn ledger(r: &mut Reader<'_>, node: &Node) -> Option<LedgerSettings> {
+    let f = r.fields(node, LEDGER)?;
+    let us = |duration: Option<Duration>| duration.map_or(0, |duration| duration.as_micros() as i64);
+    Some(LedgerSettings {
+        lateness_us: us(r.duration(&f, "lateness")),
+        skew_max_us: us(r.duration(&f, "skew_max")),
+        keys_max: r.count(&f, "keys_max"),
     })
 }
 
@@ -243,11 +272,7 @@ fn users(r: &mut Reader<'_>, f: &Fields<'_>) -> BTreeMap<String, Secret> {
 
 fn device_id(r: &mut Reader<'_>, node: &Node) -> Option<DeviceId> {
     let f = r.fields(node, DEVICE_ID)?;
-    let on_no_match = match r.choice(&f, "on_no_match") {
-        "drop" => OnNoMatch::Drop,
-        "quarantine" => OnNoMatch::Quarantine,
-        _ => OnNoMatch::Accept,
-    };
+    let on_no_match = f.node("on_no_match").map(|_| OnNoMatch::named(r.choice(&f, "on_no_match")));
     let mut rules = r.list(&f, "rules", |r, node, _| device_rule(r, node));
     let built_in = DeviceRule::heroku();
     if !rules.iter().any(|rule| rule.active && rule.pattern == built_in.pattern) {

@@ -15,6 +15,7 @@ use crate::config::node::{self, At, Node, Tree, Value};
 use crate::config::problems::Snippet;
 use crate::config::schema::{Key, Presence, Section, Shape, nearest};
 use crate::config::value::{Secret, Text};
+use crate::config::written::{Source, Written};
 use crate::config::{Problem, Problems, proxies, units};
 
 pub(crate) struct Reader<'a> {
@@ -87,6 +88,69 @@ impl<'a> Reader<'a> {
             reader.notes.push(Note { at, message, hint: fault.hint.map(str::to_string), snippet });
         }
         reader
+    }
+
+    /// Prepares to read a part of a file whose rest was read before.
+    pub fn again(source: &Source) -> Reader<'a> {
+        Reader { around: None, partial: false, notes: Vec::new(), masks: source.masks.to_vec() }
+    }
+
+    /// What later messages about the file `name` need.
+    pub fn source(&self, name: &str, text: &str) -> Source {
+        Source { name: name.into(), text: text.into(), masks: self.masks.as_slice().into() }
+    }
+
+    /// Replaces what was noted within a part that holds variables: no message shows what they are.
+    pub fn hide_notes(&mut self, from: usize, at: At) {
+        if self.notes.len() > from {
+            self.notes.truncate(from);
+            self.note(
+                at,
+                "with its variables put in, this cannot be read",
+                "write it without variables first",
+            );
+        }
+    }
+
+    /// How many problems were noted.
+    pub fn noted(&self) -> usize {
+        self.notes.len()
+    }
+
+    /// Keeps a condition as it is written, with its variables put in; nothing stands for none.
+    pub fn written(&mut self, node: &Node) -> Option<Written> {
+        if node.is_null() {
+            return None;
+        }
+        if !matches!(node.value, Value::Map(_)) {
+            let message = format!("a condition is a mapping, but this is {}", node.what());
+            self.note(node.at, message, "named blocks: `{s: {kind: router, status|gte: 500}}`");
+            return None;
+        }
+        let mut node = node.clone();
+        let mut has_variables = false;
+        self.put_in(&mut node, &mut has_variables);
+        Some(Written::new(node, has_variables))
+    }
+
+    fn put_in(&mut self, node: &mut Node, any: &mut bool) {
+        let at = node.at;
+        match &mut node.value {
+            Value::Scalar { text, plain } => {
+                let Some(around) = self.around else { return };
+                match variables::put_in(text, around.variable) {
+                    Ok(put) => {
+                        let has_variables = put.shown() != put.as_str();
+                        *any |= has_variables;
+                        *plain &= !has_variables;
+                        *text = put.as_str().into();
+                    }
+                    Err((message, hint)) => self.note(at, message, hint),
+                }
+            }
+            Value::List(items) => items.iter_mut().for_each(|item| self.put_in(item, any)),
+            Value::Map(entries) => entries.iter_mut().for_each(|(_, value)| self.put_in(value, any)),
+        }
     }
 
     /// Notes a problem. Neither text may hold a secret or a variable's value.

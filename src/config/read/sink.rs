@@ -4,12 +4,13 @@ use super::reader::{Fields, Placed, Reader};
 use crate::config::check::{Place, Places};
 use crate::config::defaults;
 use crate::config::node::{Node, Value};
-use crate::config::schema::{KAFKA_TLS, KINDS, ROTATE, SASL, SINK, Section, Shape};
+use crate::config::schema::{KAFKA_TLS, KINDS, ROTATE, SAMPLE, SASL, SINK, Section, Shape};
 use crate::config::sink::{
     Compress, FileSink, KafkaHeader, KafkaKey, KafkaSink, KafkaTls, Rotate, Sasl, Sink, SinkKind, WhenFull,
 };
 use crate::config::template::Template;
 use crate::config::value::{Secret, Text};
+use crate::config::written::{Filter, Sample};
 use crate::plan::Format;
 
 pub(super) fn sink(r: &mut Reader<'_>, node: &Node, places: &mut Places) -> Option<Sink> {
@@ -32,13 +33,31 @@ pub(super) fn sink(r: &mut Reader<'_>, node: &Node, places: &mut Places) -> Opti
         "drop" => WhenFull::Drop,
         _ => WhenFull::Block,
     };
+    let filter = filter(r, &f);
     let kind = match r.kind(&f, kind.map(|(kind, _)| *kind)) {
         "file" => SinkKind::File(file(r, &f, places)),
         "kafka" => SinkKind::Kafka(Box::new(kafka(r, &f, &name))),
         "stdout" => SinkKind::Stdout,
         _ => SinkKind::Blackhole,
     };
-    Some(Sink { name, format, when_full, kind })
+    Some(Sink { name, format, when_full, filter, kind })
+}
+
+fn filter(r: &mut Reader<'_>, f: &Fields<'_>) -> Filter {
+    let sample = r.list(f, "sample", |r, node, _| {
+        let f = r.fields(node, SAMPLE)?;
+        let detect = f.node("detect").and_then(|node| r.written(node));
+        let keep = r.text(&f, "keep")?;
+        let number =
+            |text: &str| text.parse::<u64>().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
+        let one_in = keep.strip_prefix("1/").and_then(number).filter(|n| (1..=1_000_000_000).contains(n));
+        if one_in.is_none() {
+            let message = format!("`keep` is one in so many, not `{}`", keep.shown());
+            r.note(f.value_at("keep"), message, "`1/100`; `1/1` is all");
+        }
+        Some(Sample { detect: detect?, keep: one_in? })
+    });
+    Filter { detect: f.node("where").and_then(|node| r.written(node)), sample }
 }
 
 /// Returns the kind as written, if a sink has one without variables in it.

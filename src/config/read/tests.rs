@@ -82,7 +82,7 @@ fn each_mistake_has_its_sentence() {
         ),
         (
             writing("path: x\n    where: x"),
-            "8:5: key `where` in a file sink is not supported by this version / it comes with a later version; remove it for now",
+            "8:12: a condition is a mapping, but this is a single value / named blocks: `{s: {kind: router, status|gte: 500}}`",
         ),
         (with("slots: many"), "3:8: `slots` is a whole number, not `many` / example: `slots: 256`"),
         (with("slots: 1"), "3:8: `slots` is out of range: `1` / 8 to 16384"),
@@ -403,6 +403,8 @@ fn every_key_of_the_tables_is_read() {
         }
     };
     s::PIPELINE.all().for_each(|key| probe(s::PIPELINE, key, &|inner| format!("{{{inner}}}\n")));
+    s::STATE.all().for_each(|key| probe(s::STATE, key, &|inner| with(&format!("state: {{{inner}}}"))));
+    s::LEDGER.all().for_each(|key| probe(s::LEDGER, key, &|inner| with(&format!("ledger: {{{inner}}}"))));
     s::LOG.all().for_each(|key| probe(s::LOG, key, &|inner| with(&format!("log: {{{inner}}}"))));
     s::LISTENER.all().for_each(|key| probe(s::LISTENER, key, &listener));
     s::LISTENER_TLS.all().for_each(|key| probe(s::LISTENER_TLS, key, &nested("tls")));
@@ -417,6 +419,8 @@ fn every_key_of_the_tables_is_read() {
         let keys = section.all().filter(|key| key.name != "kind");
         keys.for_each(|key| probe(section, key, &sink(kind, "")));
     }
+    let sample = |inner: &str| with(&format!("sinks: [{{kind: blackhole, sample: [{{{inner}}}]}}]"));
+    s::SAMPLE.all().for_each(|key| probe(s::SAMPLE, key, &sample));
     s::ROTATE.all().for_each(|key| probe(s::ROTATE, key, &sink("file", "rotate")));
     s::SASL.all().for_each(|key| probe(s::SASL, key, &sink("kafka", "sasl")));
     s::KAFKA_TLS.all().for_each(|key| probe(s::KAFKA_TLS, key, &sink("kafka", "tls")));

@@ -12,7 +12,20 @@ use crate::config::units::{show_duration, show_size};
 /// takes text that holds a variable.
 pub fn pipeline() -> Value {
     let variable = json!({"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"});
-    document(PIPELINE, "weir pipeline file, pipeline/v1", variable, json!(true))
+    document(PIPELINE, "weir pipeline file, pipeline/v1", variable, detect())
+}
+
+/// The schema of a condition on an event.
+pub(crate) fn detect() -> Value {
+    json!({
+        "type": "object", "minProperties": 1,
+        "description": "Named blocks of `field|modifier: value`, joined by `condition`; or `use: MACRO`.",
+        "properties": {
+            "use": {"type": "string", "description": "The name of a macro."},
+            "condition": {"type": "string", "description": "Names of blocks with and, or, not, `1 of x*`, `all of them`."}
+        },
+        "additionalProperties": {"type": ["object", "array", "string"]}
+    })
 }
 
 /// Returns the JSON schema (draft 2020-12) of a file whose root is `root`; it names itself `title`.

@@ -30,7 +30,7 @@ const fn map(of: &'static Shape, max: usize) -> Shape {
 
 pub(crate) const PIPELINE: &Section = &Section {
     name: "the pipeline",
-    later: &["overlay", "state", "ledger", "reports", "redact", "notifiers"],
+    later: &["overlay", "reports", "redact", "notifiers"],
     keys: &[&[
         key(
             "weir",
@@ -105,6 +105,21 @@ pub(crate) const PIPELINE: &Section = &Section {
             Default("[heroku]"),
         ),
         key(
+            "state",
+            "What outlives a restart.",
+            Shape::Section(STATE),
+            "{dir: weir-state, every: 10s}",
+            Optional,
+        ),
+        key(
+            "state",
+            "What outlives a restart.",
+            Shape::Section(STATE),
+            "{dir: weir-state, every: 10s}",
+            Optional,
+        ),
+        key("ledger", "How windows of alerts are kept.", Shape::Section(LEDGER), "{lateness: 60s}", Optional),
+        key(
             "listeners",
             "Ports that take log drains; at least one is enabled.",
             list(&Shape::Section(LISTENER), 256),
@@ -124,6 +139,55 @@ pub(crate) const PIPELINE: &Section = &Section {
             list(&Shape::Sink, 64),
             "[{name: events, kind: file, root: weir-out, path: \"{date}.ndjson\"}]",
             Default("[]"),
+        ),
+    ]],
+};
+
+pub(crate) const STATE: &Section = &Section {
+    name: "`state`",
+    later: &[],
+    keys: &[&[
+        key(
+            "dir",
+            "Folder of packs that were imported, and of what the ledger keeps.",
+            Shape::Text,
+            "weir-state",
+            Default("weir-state"),
+        ),
+        key(
+            "every",
+            "How often the ledger's state is written.",
+            duration(1_000, 3_600_000),
+            "10s",
+            Default("10s"),
+        ),
+    ]],
+};
+
+pub(crate) const LEDGER: &Section = &Section {
+    name: "`ledger`",
+    later: &[],
+    keys: &[&[
+        key(
+            "lateness",
+            "How long after its own time an event may come and still count in windows.",
+            duration(0, 86_400_000),
+            "60s",
+            Default("60s"),
+        ),
+        key(
+            "skew_max",
+            "How far ahead of its arrival an event's time may lie; beyond it, it counts as its arrival.",
+            duration(0, 86_400_000),
+            "0s",
+            Default("0s"),
+        ),
+        key(
+            "keys_max",
+            "Keys that one alert tells apart; more are counted and make it degraded.",
+            whole(1, 10_000_000),
+            "100000",
+            Default("100000"),
         ),
     ]],
 };
@@ -285,14 +349,14 @@ pub(crate) const DEVICE_ID: &Section = &Section {
     keys: &[&[
         key(
             "on_no_match",
-            "What happens to a frame whose sender no rule finds.",
+            "What happens to a frame whose sender no rule finds; absent: what the first pack with a word on it says, else accept.",
             Shape::Choice(&["accept", "drop", "quarantine"]),
             "accept",
-            Default("accept"),
+            Optional,
         ),
         key(
             "rules",
-            "Tried in order, before the built-in rule for Heroku; the first value wins.",
+            "Tried in order, before those of the packs and the built-in one for Heroku; the first value wins.",
             list(&Shape::Section(DEVICE_RULE), 64),
             r"[{pattern: '(?P<Computer>d\.\S+)', token: Computer}]",
             Default("[]"),
@@ -386,9 +450,38 @@ const EVERY_SINK: &[Key] = &[
         "block",
         Default("block"),
     ),
+    key(
+        "where",
+        "Which events it takes, as packs write conditions; the rest counts as filtered. Absent: all.",
+        Shape::Detect,
+        "{s: {categories: heroku.category.requests}}",
+        Optional,
+    ),
+    key(
+        "sample",
+        "Of events that match, one in so many is taken, by its id; the first entry that matches decides.",
+        list(&Shape::Section(SAMPLE), 64),
+        "[{detect: {s: {path|startswith: /health}}, keep: 1/100}]",
+        Default("[]"),
+    ),
 ];
 
-const SINK_LATER: &[&str] = &["where", "sample"];
+pub(crate) const SAMPLE: &Section = &Section {
+    name: "an entry of `sample`",
+    later: &[],
+    keys: &[&[
+        key("detect", "Which events.", Shape::Detect, "{s: {severity: debug}}", Required),
+        key(
+            "keep",
+            "How many are taken: one in so many, `1/1` to `1/1000000000`.",
+            Shape::Text,
+            "1/100",
+            Required,
+        ),
+    ]],
+};
+
+const SINK_LATER: &[&str] = &[];
 
 /// Used where `kind` itself is missing or wrong.
 pub(crate) const SINK: &Section = &Section { name: "a sink", later: SINK_LATER, keys: &[EVERY_SINK] };

@@ -11,11 +11,11 @@ mod json;
 mod keys;
 
 pub use event::event;
-pub(crate) use json::document;
 pub use json::pipeline;
+pub(crate) use json::{detect, document};
 pub(crate) use keys::{
-    DEVICE_ID, DEVICE_RULE, DRAIN, KAFKA_TLS, KINDS, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE, ROTATE,
-    SASL, SINK,
+    DEVICE_ID, DEVICE_RULE, DRAIN, KAFKA_TLS, KINDS, LEDGER, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE,
+    ROTATE, SAMPLE, SASL, SINK, STATE,
 };
 
 /// A mapping with a fixed set of keys.

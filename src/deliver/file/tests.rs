@@ -139,6 +139,7 @@ fn the_root_is_created_and_one_that_cannot_be_is_an_error() {
     sink(&config(&dir.path().join("a/b"), "x"));
     assert!(dir.path().join("a/b").is_dir());
     let sink = config::Sink {
+        filter: config::Filter::default(),
         name: "events".into(),
         format: crate::plan::Format::Ndjson,
         when_full: config::WhenFull::Block,

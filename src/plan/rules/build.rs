@@ -34,7 +34,12 @@ pub struct Spec {
     pub derive: Vec<Derive>,
     /// Full id and condition.
     pub categories: Vec<(Box<str>, Cond)>,
-    pub alerts: Vec<(Box<str>, Cond)>,
+    /// Conditions that somebody behind the shard wants to know of.
+    pub watches: Vec<Cond>,
+    /// Conditions by which filters and masks choose.
+    pub selects: Vec<Cond>,
+    /// Parts of events that are read besides.
+    pub read: Vec<Subject>,
     /// Whether values of fields are kept that no rule asks about, for whoever explains an event.
     pub keep_all: bool,
 }
@@ -146,9 +151,14 @@ pub fn build(spec: &Spec) -> Result<Program, BuildError> {
         builder.rule(cond, Phase::Last, Purpose::Category(index as u32))?;
         builder.program.categories.push(id.clone());
     }
-    for (index, (id, cond)) in spec.alerts.iter().enumerate() {
-        builder.rule(cond, Phase::Last, Purpose::Alert(index as u32))?;
-        builder.program.alerts.push(id.clone());
+    for (index, cond) in spec.watches.iter().enumerate() {
+        builder.rule(cond, Phase::Last, Purpose::Watch(index as u32))?;
+    }
+    for (index, cond) in spec.selects.iter().enumerate() {
+        builder.rule(cond, Phase::Last, Purpose::Select(index as u32))?;
+    }
+    for subject in &spec.read {
+        builder.slot(subject);
     }
     builder.taken(spec);
     if !spec.keep_all {
@@ -208,7 +218,6 @@ impl Builder {
                 always: Default::default(),
                 text_need: Default::default(),
                 categories: Vec::new(),
-                alerts: Vec::new(),
                 object_ids: spec.objects.iter().map(|object| object.id.clone()).collect(),
             },
             types: spec.fields.iter().map(|field| (field.name.clone(), field.ty)).collect(),

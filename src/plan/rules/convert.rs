@@ -103,7 +103,7 @@ pub fn address(text: &[u8]) -> Option<IpAddr> {
 }
 
 /// Billionths: nine decimals are kept, further ones cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Number(i128);
 
 const ONE: i128 = 1_000_000_000;
@@ -149,6 +149,21 @@ impl Number {
             value = value.checked_mul(10)?;
         }
         Some(Number(if negative { -value } else { value }))
+    }
+
+    /// As billionths.
+    pub fn of_billionths(billionths: i128) -> Number {
+        Number(billionths)
+    }
+
+    /// Its billionths.
+    pub fn billionths(self) -> i128 {
+        self.0
+    }
+
+    /// The sum; at the ends of the range it stays there.
+    pub fn plus(self, other: Number) -> Number {
+        Number(self.0.saturating_add(other.0))
     }
 
     /// The whole number that it is, if it is one.

@@ -24,8 +24,8 @@ mod value;
 pub use build::{
     BuildError, Derive, DeriveStep, ExtractSpec, FieldSpec, ObjectRule, ObjectSpec, Spec, build,
 };
-pub use program::{Program, Take};
-pub use run::{Around, Subjects, apply, run};
+pub use program::{Program, SlotId, Take};
+pub use run::{Around, Seen, Subjects, apply, run};
 pub use scratch::{Matched, RulesScratch};
 
 /// Appends a text without its ANSI colours.

@@ -14,7 +14,8 @@ use super::extract::Extractor;
 use super::matcher::{Bit, Matcher};
 use crate::event::{FieldId, KindId};
 
-pub(super) type SlotId = u16;
+/// Place of a part of an event that a program knows of.
+pub type SlotId = u16;
 pub(super) type RuleId = u32;
 
 /// When a rule is evaluated.
@@ -36,7 +37,10 @@ pub(super) enum Purpose {
     /// Index of the object and of the rule in it.
     Object(u32, u32),
     Category(u32),
-    Alert(u32),
+    /// What somebody behind the shard wants to know: an alert, a report, a sink.
+    Watch(u32),
+    /// By what somebody in front of the sinks chooses: a filter, a mask.
+    Select(u32),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -199,8 +203,6 @@ pub struct Program {
     /// Full ids, sorted.
     pub(super) categories: Vec<Box<str>>,
     /// Full ids, in the order of the packs.
-    pub(super) alerts: Vec<Box<str>>,
-    /// Full ids, in the order of the packs.
     pub(super) object_ids: Vec<Box<str>>,
 }
 
@@ -215,9 +217,14 @@ impl Program {
         &self.categories
     }
 
-    /// Full ids of the alerts.
-    pub fn alerts(&self) -> &[Box<str>] {
-        &self.alerts
+    /// The slot of a part that some rule asks about or that is to be read.
+    pub fn slot(&self, subject: &Subject) -> Option<SlotId> {
+        self.slots.iter().position(|slot| slot.subject == *subject).map(|at| at as SlotId)
+    }
+
+    /// How the values of a slot count.
+    pub fn slot_type(&self, slot: SlotId) -> Type {
+        self.slots[slot as usize].ty
     }
 
     /// Full ids of the knowledge objects.

@@ -12,10 +12,10 @@ use super::cond::{How, Key, Subject, glob};
 use super::convert::Number;
 use super::matcher::Bit;
 use super::program::{LazyOp, Node, Phase, Program, Purpose, SlotId};
-use super::scratch::{Colours, RulesScratch, WORKED_OUT};
+use super::scratch::{Colours, Matched, RulesScratch, WORKED_OUT};
 use super::value::{each_item, each_of_key, label, number_of, text_of, without_colours};
 use crate::batch;
-use crate::event::{Event, Field, KindId, Texts};
+use crate::event::{Event, Field, KindId, Span, Texts};
 use crate::plan::Plan;
 
 /// The kind of what nothing knows.
@@ -62,7 +62,8 @@ pub fn run(program: &Arc<Program>, subjects: &mut Subjects, scratch: &mut RulesS
     run.all();
 }
 
-/// Runs the plan's rules, if it has any, over an event that was just parsed; see [`run`].
+/// Runs the plan's rules, if it has any, over an event that was just parsed; see [`run`]. `then` sees what they found.
+#[allow(clippy::too_many_arguments, reason = "the pieces of one loop over a batch")]
 pub fn apply(
     plan: &Plan,
     run: &batch::Run,
@@ -71,6 +72,7 @@ pub fn apply(
     made: &mut Vec<u8>,
     fields: &mut Vec<Field>,
     scratch: &mut RulesScratch,
+    then: impl FnOnce(&Seen<'_, '_>),
 ) {
     let Some(program) = &plan.rules else { return };
     let origin = &run.origin;
@@ -96,8 +98,63 @@ pub fn apply(
         around.labels = [drain.map_or(&[], |drain| &drain.labels), &origin.labels];
         around.peer = &peer;
     }
-    self::run(program, &mut Subjects { event, batch, made, fields, around }, scratch);
+    let mut subjects = Subjects { event, batch, made, fields, around };
+    self::run(program, &mut subjects, scratch);
+    then(&Seen { program, subjects: &subjects, scratch });
     scratch.peer = peer;
+}
+
+/// An event with what rules found of it, to be read.
+pub struct Seen<'s, 'a> {
+    program: &'s Program,
+    subjects: &'s Subjects<'a>,
+    scratch: &'s RulesScratch,
+}
+
+impl Seen<'_, '_> {
+    pub fn matched(&self) -> &Matched {
+        &self.scratch.matched
+    }
+
+    pub fn event(&self) -> &Event {
+        self.subjects.event
+    }
+
+    /// The bytes that a span of the event stands for.
+    pub fn text(&self, span: Span) -> &[u8] {
+        text_of(self.subjects, span)
+    }
+
+    pub fn around(&self) -> &Around<'_> {
+        &self.subjects.around
+    }
+
+    /// Calls `see` with the value of a slot, or with each item of a list; not at all if it is absent.
+    pub fn each(&self, slot: SlotId, see: &mut dyn FnMut(&[u8])) {
+        match &self.program.slots[slot as usize].subject {
+            Subject::Text => see(self.scratch.message(self.subjects)),
+            Subject::Key(key) => each_of_key(self.program, self.subjects, *key, see),
+            Subject::Label(name) => {
+                if let Some(value) = label(&self.subjects.around, name) {
+                    see(value.as_bytes());
+                }
+            }
+            Subject::Field(_) => {
+                if let Some(value) = self.scratch.values[slot as usize] {
+                    each_item(self.subjects, value, see);
+                }
+            }
+        }
+    }
+
+    /// The value of a field as the number it counts as.
+    pub fn number(&self, slot: SlotId) -> Option<Number> {
+        let slot_of = &self.program.slots[slot as usize];
+        if let Subject::Key(Key::Pri) = slot_of.subject {
+            return self.event().pri.map(|pri| Number::of(pri.into()));
+        }
+        number_of(self.subjects, slot_of.ty, self.scratch.values[slot as usize]?)
+    }
 }
 
 pub(super) struct Run<'r, 'a> {
@@ -161,15 +218,6 @@ impl Run<'_, '_> {
                     Colours::Some
                 }
             };
-        }
-    }
-
-    /// The message without colours, which have been looked for.
-    pub(super) fn message(&self) -> &[u8] {
-        debug_assert!(self.scratch.colours != Colours::Unknown);
-        match self.scratch.colours {
-            Colours::Some => &self.scratch.plain,
-            _ => text_of(self.subjects, self.subjects.event.message),
         }
     }
 
@@ -260,7 +308,8 @@ impl Run<'_, '_> {
             match rule.purpose {
                 Purpose::Object(object, index) => self.scratch.objects.push((object, index)),
                 Purpose::Category(index) => self.scratch.matched.categories.push(index),
-                Purpose::Alert(index) => self.scratch.matched.alerts.push(index),
+                Purpose::Watch(index) => self.scratch.matched.watches.push(index),
+                Purpose::Select(index) => self.scratch.matched.selects.push(index),
             }
         }
         self.scratch.truth.candidates[phase as usize] = candidates;
@@ -330,20 +379,7 @@ impl Run<'_, '_> {
 
     /// Calls `see` with the value of a slot, or with each item of a list.
     pub(super) fn each(&self, slot: SlotId, see: &mut dyn FnMut(&[u8])) {
-        match &self.program.slots[slot as usize].subject {
-            Subject::Text => see(self.message()),
-            Subject::Key(key) => each_of_key(self.program, self.subjects, *key, see),
-            Subject::Label(name) => {
-                if let Some(value) = label(&self.subjects.around, name) {
-                    see(value.as_bytes());
-                }
-            }
-            Subject::Field(_) => {
-                if let Some(value) = self.scratch.values[slot as usize] {
-                    each_item(self.subjects, value, see);
-                }
-            }
-        }
+        Seen { program: self.program, subjects: self.subjects, scratch: self.scratch }.each(slot, see);
     }
 
     /// Brings the objects that match into document order, one rule each, and takes the kind from the first that has one.
@@ -366,7 +402,8 @@ impl Run<'_, '_> {
     fn close(&mut self) {
         let matched = &mut self.scratch.matched;
         matched.categories.sort_unstable();
-        matched.alerts.sort_unstable();
+        matched.watches.sort_unstable();
+        matched.selects.sort_unstable();
         for (place, category) in matched.categories.iter().enumerate() {
             let out = &mut matched.categories_json;
             out.extend_from_slice(if place == 0 { b"[\"" } else { b"\",\"" });

@@ -8,6 +8,8 @@ use regex_automata::util::captures::Captures;
 use super::extract::Found;
 use super::matcher::Bit;
 use super::program::{PHASES, Program, RuleId, SlotId};
+use super::run::Subjects;
+use super::value::text_of;
 use crate::event::Value;
 
 /// Stands for the writer of a field that no object wrote.
@@ -56,8 +58,10 @@ pub(super) enum Colours {
 pub struct Matched {
     /// Indices into `Program::categories`, sorted.
     pub categories: Vec<u32>,
-    /// Indices into `Program::alerts`, sorted.
-    pub alerts: Vec<u32>,
+    /// Indices into `Spec::watches`, sorted.
+    pub watches: Vec<u32>,
+    /// Indices into `Spec::selects`, sorted.
+    pub selects: Vec<u32>,
     /// Indices into `Program::objects` and the rule in each, in document order.
     pub objects: Vec<(u32, u32)>,
     /// The categories' ids as a JSON array; empty if there is none.
@@ -66,6 +70,13 @@ pub struct Matched {
     pub unconverted: u32,
     /// Fields that two objects wrote.
     pub conflicts: u32,
+}
+
+impl Matched {
+    /// Whether the condition at `index` of `Spec::selects` holds.
+    pub fn selects(&self, index: u32) -> bool {
+        self.selects.binary_search(&index).is_ok()
+    }
 }
 
 /// Which bits are true, and which rules they make possible.
@@ -126,7 +137,8 @@ impl RulesScratch {
     pub fn forget(&mut self) {
         let matched = &mut self.matched;
         matched.categories.clear();
-        matched.alerts.clear();
+        matched.watches.clear();
+        matched.selects.clear();
         matched.objects.clear();
         matched.categories_json.clear();
         (matched.unconverted, matched.conflicts) = (0, 0);
@@ -147,6 +159,14 @@ impl RulesScratch {
         fields.filter(move |field| by(field.slot) > 0).map(move |field| {
             (&*field.name, Some(by(field.slot) - 1).filter(|object| *object != WORKED_OUT - 1))
         })
+    }
+
+    /// The message, without colours where they have been looked for.
+    pub(super) fn message<'t>(&'t self, subjects: &'t Subjects) -> &'t [u8] {
+        match self.colours {
+            Colours::Some => &self.plain,
+            _ => text_of(subjects, subjects.event.message),
+        }
     }
 
     pub(super) fn fit(&mut self, program: &Arc<Program>) {

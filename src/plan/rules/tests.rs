@@ -282,7 +282,7 @@ proptest! {
     ) {
         let mut spec = Spec { keep_all, ..spec() };
         spec.categories = conds.iter().enumerate().map(|(i, cond)| (format!("c{i:02}").into(), cond.clone())).collect();
-        spec.alerts = conds.iter().map(|cond| ("a".into(), Cond::Not(Box::new(cond.clone())))).collect();
+        spec.watches = conds.iter().map(|cond| Cond::Not(Box::new(cond.clone()))).collect();
         let program = Arc::new(build(&spec).unwrap());
         let mut scratch = RulesScratch::default();
         for event in &events {
@@ -293,7 +293,7 @@ proptest! {
             let not: Vec<u32> =
                 (0..conds.len() as u32).filter(|i| !holds(&conds[*i as usize], &parts)).collect();
             prop_assert_eq!(&scratch.matched().categories, &expected, "{:?}", event);
-            prop_assert_eq!(&scratch.matched().alerts, &not, "{:?}", event);
+            prop_assert_eq!(&scratch.matched().watches, &not, "{:?}", event);
         }
     }
 
