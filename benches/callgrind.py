@@ -20,7 +20,7 @@ import machine
 # The first pattern that matches a file of the program decides; a file that matches none is a tool of its callers.
 STAGES = [
     ("frame", r"src/frame\.rs"),
-    ("header", r"src/parse/(quick/(mod|header)|mod|syslog|sd|strict|ingest)\.rs"),
+    ("header", r"src/parse/(quick/(mod|header)|mod|syslog|sd|ingest)\.rs"),
     ("fields", r"src/parse/(quick/(router|metrics|words|body)|router|platform|level|json|logfmt|postgres)\.rs"),
     ("books", r"src/(tally|shard|outcome|ledger)\b"),
     ("json", r"src/(encode\b|simd/(pen|digits)\b)"),

@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,14 @@ import urllib.request
 import machine
 
 TICKS = os.sysconf("SC_CLK_TCK")
+# What weir writes of a usual batch, about.
+WRITE_BYTES = 256 * 1024
+# A usual router line.
+DATAGRAM = (
+    "<158>1 2026-11-22T09:51:24.537546+00:00 host heroku router - at=info method=GET path=\"/api/orders?page=3\" "
+    "host=shop.example request_id=8c0a3b52-95f0-4c4f-9a1c-4a9f1c1d2e3f fwd=\"203.0.113.7\" dyno=web.1 connect=1ms "
+    "service=18ms status=200 bytes=1548 protocol=https"
+)
 FILE = "[{name: out, kind: file, root: ROOT/out, path: out.ndjson}]"
 
 
@@ -41,11 +50,12 @@ class Weir:
     def __init__(self, binary, root, transport, parse, sinks, core, threads="1", stdout=subprocess.DEVNULL):
         if transport == "tls":
             certify(root)
+        kind = {"http": "http", "udp": "udp"}.get(transport, "tcp")
         pipeline = pathlib.Path(root, "weir.yaml")
         pipeline.write_text(
             f"weir: pipeline/v1\nthreads: {threads}\nobserve: 127.0.0.1:0\nadmin: 127.0.0.1:0\n"
-            f"listeners:\n  - {{name: load, kind: {'http' if transport == 'http' else 'tcp'}, bind: \"127.0.0.1:0\", parse: {parse}"
-            + (", shed_after: never" if transport != "http" else "")
+            f"listeners:\n  - {{name: load, kind: {kind}, bind: \"127.0.0.1:0\", parse: {parse}"
+            + (", shed_after: never" if kind == "tcp" else "")
             + (", tls: {cert: cert.pem, key: key.pem, mode: require}" if transport == "tls" else "")
             + f"}}\nsinks: {sinks.replace('ROOT', str(root))}\n"
         )
@@ -104,6 +114,54 @@ def send(load, to, root, events, core, connections=4, send_bytes=262_144):
     found = re.search(r"sent ([\d,_ ]+?) events, ([\d,_ ]+?) bytes .* in ([\d.]+) s", done.stdout)
     number = lambda text: int(re.sub(r"\D", "", text))
     return number(found[1]), float(found[3]), number(found[2])
+
+
+def write_again(path, folder, core):
+    """What a plain loop pays to write so many bytes as `path` has, the first of them over and over, to `folder`: CPU s."""
+    with open(path, "rb") as file:
+        block = file.read(WRITE_BYTES)
+    left, cores = path.stat().st_size, os.sched_getaffinity(0)
+    out = os.open(folder / "again", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.sched_setaffinity(0, {core})
+    before = time.process_time()
+    while left > 0:
+        left -= os.write(out, block[:left])
+    cpu_s = time.process_time() - before
+    os.sched_setaffinity(0, cores)
+    os.close(out)
+    return cpu_s
+
+
+class Datagrams:
+    """Sends datagrams of one length for some seconds, one a call or so many that the kernel cuts, at a steady rate."""
+
+    UDP_SEGMENT, IN_A_CALL = 103, 32
+
+    def __init__(self, core, address, rate, seconds, joined):
+        code = f"import sys; sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r}); import process; "
+        code += f"process.send_datagrams({address!r}, {rate}, {seconds}, {joined})"
+        self.process = subprocess.Popen(["taskset", "-c", str(core), sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+
+    def wait(self):
+        """How many it sent."""
+        return int(self.process.communicate(timeout=120)[0])
+
+
+def send_datagrams(address, rate, seconds, joined):
+    host, port = address.rsplit(":", 1)
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sender.connect((host, int(port)))
+    line = DATAGRAM.encode()
+    if joined:
+        sender.setsockopt(socket.IPPROTO_UDP, Datagrams.UDP_SEGMENT, len(line))
+    began, sent = time.monotonic(), 0
+    while (now := time.monotonic() - began) < seconds:
+        if sent > now * rate:
+            continue
+        for _ in range(1 if joined else Datagrams.IN_A_CALL):
+            sender.send(line * Datagrams.IN_A_CALL if joined else line)
+        sent += Datagrams.IN_A_CALL
+    print(sent)
 
 
 def check_books(books, sent):

@@ -1,17 +1,14 @@
 //! JSON bodies: the names and values of one object as fields, nested names joined with `.`.
 //!
-//! simd-json checks and unescapes; what has to stay as sent (the digits of numbers, arrays) is cut from the bytes at the
-//! places that its first stage found. What it refuses, and what it reads otherwise than CONTRACT.md (escaped surrogates),
-//! goes to the strict walker in `strict`, which alone decides that a body is broken. Both feed one `Names`.
+//! Read byte by byte and strictly: what RFC 8259 takes and nothing else, numbers of any size, surrogates only in pairs,
+//! 32 levels. What has to stay as sent (the digits of numbers, arrays, texts without escapes) is a part of the body.
 
-use core::hash::BuildHasher;
+use core::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::FixedState;
-use memchr::{memchr2, memmem};
-use simd_json::{Buffers, Node, StaticNode, Tape};
+use memchr::memchr2;
 
-use super::strict;
-use super::text::{Row, Text, is_blank};
+use super::text::{Row, Text, is_blank, number_len, until_quote};
 use crate::event::{Field, Name, Span, Value};
 use crate::limits;
 
@@ -20,24 +17,9 @@ use crate::limits;
 pub(super) struct Broken;
 
 /// What is kept from one body to the next.
+#[derive(Default)]
 pub struct Json {
-    buffers: Buffers,
-    /// Empty between bodies.
-    tape: Tape<'static>,
-    /// The body that simd-json may write to.
-    copy: Vec<u8>,
     names: Names,
-}
-
-impl Default for Json {
-    fn default() -> Json {
-        Json {
-            buffers: Buffers::default(),
-            tape: Tape(Vec::new()),
-            copy: Vec::new(),
-            names: Names::default(),
-        }
-    }
 }
 
 /// The part of `text` that is a JSON body by its first and last non-blank byte.
@@ -50,13 +32,8 @@ impl Json {
     /// Appends the fields of `body`, which begins with `{`, or none if it is broken.
     pub(super) fn fields(&mut self, body: Text, row: &mut Row) -> Result<(), Broken> {
         let (fields, made) = (row.fields.len(), row.made.len());
-        let mut done = self.by_tape(body, row);
-        if done.is_err() {
-            row.fields.truncate(fields);
-            row.made.truncate(made);
-            self.names.begin(fields);
-            done = strict::object(body, &mut self.names, row);
-        }
+        self.names.begin(fields);
+        let done = object(body, &mut self.names, row);
         match done {
             Ok(()) => self.names.drop_absent(row),
             Err(Broken) => {
@@ -66,135 +43,214 @@ impl Json {
         }
         done
     }
-
-    /// Reads `body` by simd-json; an error says no more than that the strict walker must look.
-    fn by_tape(&mut self, body: Text, row: &mut Row) -> Result<(), Broken> {
-        if memmem::find(body.bytes, b"\\u").is_some() {
-            return Err(Broken);
-        }
-        self.copy.clear();
-        self.copy.extend_from_slice(body.bytes);
-        self.names.begin(row.fields.len());
-        let mut tape = core::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
-        let filled = simd_json::fill_tape(&mut self.copy, &mut self.buffers, &mut tape);
-        let done = filled.map_err(|_| Broken).and_then(|()| {
-            let mut walk =
-                Walk { body, nodes: tape.0.iter(), places: self.buffers.structural_indexes(), at: 0 };
-            let Some(Node::Object { len, .. }) = walk.nodes.next() else { return Err(Broken) };
-            walk.object(*len, 1, &mut self.names, row)
-        });
-        self.tape = tape.reset();
-        done
-    }
 }
 
-/// The nodes of a tape beside the places of the bytes that they were read from.
+/// Gives the fields of the object that `body` is to `names`.
+fn object(body: Text, names: &mut Names, row: &mut Row) -> Result<(), Broken> {
+    core::str::from_utf8(body.bytes).map_err(|_| Broken)?;
+    let mut walk = Walk { body, at: 0 };
+    walk.object(1, names, row)?;
+    walk.blanks();
+    if walk.at == body.len() { Ok(()) } else { Err(Broken) }
+}
+
 struct Walk<'a> {
     body: Text<'a>,
-    nodes: core::slice::Iter<'a, Node<'a>>,
-    /// Offsets of braces, brackets, commas, colons, and of the first byte of every value.
-    places: &'a [u32],
     at: usize,
 }
 
 impl<'a> Walk<'a> {
-    /// The offset of the next place; `expected` is the byte there, if it is known.
-    fn place(&mut self, expected: Option<u8>) -> Result<usize, Broken> {
-        let place = *self.places.get(self.at).ok_or(Broken)? as usize;
-        self.at += 1;
-        let byte = *self.body.bytes.get(place).ok_or(Broken)?;
-        expected.is_none_or(|expected| expected == byte).then_some(place).ok_or(Broken)
+    /// The byte at hand; behind the end 0, which stands for nothing in JSON.
+    fn peek(&self) -> u8 {
+        self.body.bytes.get(self.at).copied().unwrap_or(0)
     }
 
-    fn object(&mut self, len: usize, depth: usize, names: &mut Names, row: &mut Row) -> Result<(), Broken> {
+    /// The byte behind the blanks at hand.
+    fn blanks(&mut self) -> u8 {
+        loop {
+            match self.peek() {
+                byte if is_blank(byte) => self.at += 1,
+                byte => return byte,
+            }
+        }
+    }
+
+    fn take(&mut self, byte: u8) -> Result<(), Broken> {
+        if self.blanks() != byte {
+            return Err(Broken);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Whether `close` ends the list at hand; if not, takes the comma that must stand before all but its first value.
+    fn ends(&mut self, close: u8, first: bool) -> Result<bool, Broken> {
+        let byte = self.blanks();
+        if byte != close && first {
+            return Ok(false);
+        }
+        if byte != close && byte != b',' {
+            return Err(Broken);
+        }
+        self.at += 1;
+        Ok(byte == close)
+    }
+
+    fn object(&mut self, depth: usize, names: &mut Names, row: &mut Row) -> Result<(), Broken> {
         if depth > limits::JSON_DEPTH {
             return Err(Broken);
         }
-        self.place(Some(b'{'))?;
-        for _ in 0..len {
-            let Some(Node::String(name)) = self.nodes.next() else { return Err(Broken) };
-            let place = self.place(Some(b'"'))?;
-            let name = self.text(place, name, row);
-            self.place(Some(b':'))?;
+        self.take(b'{')?;
+        let mut first = true;
+        while !self.ends(b'}', first)? {
+            first = false;
+            let name = self.string(row)?;
+            self.take(b':')?;
             let outer = names.enter(name, self.body, row)?;
             self.value(depth, names, row)?;
             names.leave(outer);
-            self.place(None)?;
-        }
-        if len == 0 {
-            self.place(Some(b'}'))?;
         }
         Ok(())
     }
 
     fn value(&mut self, depth: usize, names: &mut Names, row: &mut Row) -> Result<(), Broken> {
-        match self.nodes.next() {
-            Some(Node::Object { len, .. }) => self.object(*len, depth + 1, names, row),
-            Some(Node::Array { count, .. }) => {
-                let array = self.array(depth + 1)?;
-                if *count > 0 {
-                    self.nodes.nth(count - 1);
-                }
-                names.put(Some(array_value(array, row)), self.body, row)
+        let value = match self.blanks() {
+            b'{' => return self.object(depth + 1, names, row),
+            b'[' => {
+                let start = self.at;
+                self.skip(depth, row)?;
+                Some(array_value(self.body.part(start, self.at), row))
             }
-            Some(Node::String(text)) => {
-                let place = self.place(Some(b'"'))?;
-                let span = self.text(place, text, row);
-                names.put((!span.is_empty()).then_some(Value::Text(span)), self.body, row)
+            b'"' => {
+                let text = self.string(row)?;
+                (!text.is_empty()).then_some(Value::Text(text))
             }
-            Some(Node::Static(value)) => {
-                let place = self.place(None)?;
-                let value = match value {
-                    StaticNode::Null => None,
-                    StaticNode::Bool(value) => Some(Value::Bool(*value)),
-                    _ => {
-                        let number =
-                            |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
-                        let len = self.body.bytes[place..].iter().take_while(|byte| number(byte)).count();
-                        Some(Value::Raw(self.body.part(place, place + len).span))
-                    }
-                };
-                names.put(value, self.body, row)
-            }
-            None => Err(Broken),
-        }
+            _ => self.scalar()?,
+        };
+        names.put(value, self.body, row)
     }
 
-    /// The array at the next place, brackets included.
-    fn array(&mut self, mut depth: usize) -> Result<Text<'a>, Broken> {
-        let start = self.place(Some(b'['))?;
-        let mut open = 1;
-        loop {
-            if depth > limits::JSON_DEPTH {
-                return Err(Broken);
+    /// Reads over the value at hand, which is in an array or is one.
+    fn skip(&mut self, depth: usize, row: &mut Row) -> Result<(), Broken> {
+        let close = match self.blanks() {
+            b'{' => b'}',
+            b'[' => b']',
+            b'"' => {
+                let made = row.made.len();
+                self.string(row)?;
+                row.made.truncate(made);
+                return Ok(());
             }
-            let place = self.place(None)?;
-            match self.body.bytes[place] {
-                b'[' | b'{' => (open, depth) = (open + 1, depth + 1),
-                b']' | b'}' => (open, depth) = (open - 1, depth - 1),
-                _ => {}
-            }
-            if open == 0 {
-                return Ok(self.body.part(start, place + 1));
-            }
+            _ => return self.scalar().map(|_| ()),
+        };
+        if depth == limits::JSON_DEPTH {
+            return Err(Broken);
         }
+        self.at += 1;
+        let mut first = true;
+        while !self.ends(close, first)? {
+            first = false;
+            if close == b'}' {
+                let made = row.made.len();
+                self.string(row)?;
+                row.made.truncate(made);
+                self.take(b':')?;
+            }
+            self.skip(depth + 1, row)?;
+        }
+        Ok(())
     }
 
-    /// The string that begins with the quote at `place`: as it lies in the body, or made if it holds escapes.
-    fn text(&self, place: usize, text: &str, row: &mut Row) -> Span {
-        let (start, end) = (place + 1, place + 1 + text.len());
-        let sent = self.body.bytes.get(start..end);
-        if sent == Some(text.as_bytes()) && self.body.bytes.get(end) == Some(&b'"') {
-            return self.body.part(start, end).span;
+    /// A number or one of the three words; `None` is null. What follows has to end it, which is looked at next.
+    #[inline]
+    fn scalar(&mut self) -> Result<Option<Value>, Broken> {
+        let rest = &self.body.bytes[self.at..];
+        let (len, value) = match rest.first() {
+            Some(b't') if rest.starts_with(b"true") => (4, Some(Value::Bool(true))),
+            Some(b'f') if rest.starts_with(b"false") => (5, Some(Value::Bool(false))),
+            Some(b'n') if rest.starts_with(b"null") => (4, None),
+            _ => {
+                let len = number_len(rest).ok_or(Broken)?;
+                (len, Some(Value::Raw(self.body.span.slice(self.at, self.at + len))))
+            }
+        };
+        self.at += len;
+        Ok(value)
+    }
+
+    /// The string at hand: as it lies in the body, or made if it holds escapes.
+    fn string(&mut self, row: &mut Row) -> Result<Span, Broken> {
+        self.take(b'"')?;
+        let start = self.at;
+        self.plain()?;
+        if self.peek() == b'"' {
+            self.at += 1;
+            return Ok(self.body.span.slice(start, self.at - 1));
         }
-        let start = row.made.len();
-        row.made.extend_from_slice(text.as_bytes());
-        Span::made(start, row.made.len())
+        let made = row.made.len();
+        row.made.extend_from_slice(&self.body.bytes[start..self.at]);
+        while self.peek() == b'\\' {
+            let char = self.escape()?;
+            row.made.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+            let from = self.at;
+            self.plain()?;
+            row.made.extend_from_slice(&self.body.bytes[from..self.at]);
+        }
+        self.at += 1;
+        Ok(Span::made(made, row.made.len()))
+    }
+
+    /// Goes to the next quote or backslash; control characters are not allowed on the way.
+    #[inline]
+    fn plain(&mut self) -> Result<(), Broken> {
+        let rest = &self.body.bytes[self.at..];
+        let len = until_quote(rest);
+        self.at += len;
+        if rest.get(len).is_none_or(|byte| *byte < b' ') { Err(Broken) } else { Ok(()) }
+    }
+
+    fn escape(&mut self) -> Result<char, Broken> {
+        let letter = *self.body.bytes.get(self.at + 1).ok_or(Broken)?;
+        self.at += 2;
+        let char = match letter {
+            b'"' | b'\\' | b'/' => letter as char,
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => return self.unicode(),
+            _ => return Err(Broken),
+        };
+        Ok(char)
+    }
+
+    /// What follows `\u`, a pair of surrogates taken as one.
+    fn unicode(&mut self) -> Result<char, Broken> {
+        let first = self.four()?;
+        if !(0xd800..0xdc00).contains(&first) {
+            return char::from_u32(first).ok_or(Broken);
+        }
+        if self.body.bytes.get(self.at..self.at + 2) != Some(b"\\u") {
+            return Err(Broken);
+        }
+        self.at += 2;
+        let second = self.four()?;
+        if !(0xdc00..0xe000).contains(&second) {
+            return Err(Broken);
+        }
+        char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)).ok_or(Broken)
+    }
+
+    fn four(&mut self) -> Result<u32, Broken> {
+        let digits = self.body.bytes.get(self.at..self.at + 4).ok_or(Broken)?;
+        self.at += 4;
+        digits.iter().try_fold(0, |sum, byte| Ok(sum * 16 + (*byte as char).to_digit(16).ok_or(Broken)?))
     }
 }
 
 /// An array as sent, but with a blank for each line break: those stand between its values only, and one event is one line.
-pub(super) fn array_value(array: Text, row: &mut Row) -> Value {
+fn array_value(array: Text, row: &mut Row) -> Value {
     if memchr2(b'\n', b'\r', array.bytes).is_none() {
         return Value::Raw(array.span);
     }
@@ -207,7 +263,7 @@ pub(super) fn array_value(array: Text, row: &mut Row) -> Value {
 const PLACES: usize = 2 * limits::FIELDS;
 
 /// The fields of one body by name: the last of equal names wins.
-pub(super) struct Names {
+struct Names {
     /// Place of a field in the row, counted from `first` plus one; 0 is free.
     table: Box<[u16; PLACES]>,
     /// Fields that were in the row before the body.
@@ -242,40 +298,44 @@ impl Names {
     }
 
     /// Goes into the value called `name`; gives what `leave` needs to come out again.
-    pub fn enter(&mut self, name: Span, body: Text, row: &mut Row) -> Result<Span, Broken> {
+    #[inline]
+    fn enter(&mut self, name: Span, body: Text, row: &mut Row) -> Result<Span, Broken> {
         let outer = self.joined;
-        self.joined = if self.depth == 0 {
-            name
-        } else {
-            let start = row.made.len();
-            self.joined_bytes += outer.len() + name.len() + 1;
-            if self.joined_bytes > limits::JSON_NAMES_BYTES {
-                return Err(Broken);
-            }
-            for part in [outer, name] {
-                if part.is_made() {
-                    row.made.extend_from_within(part.start()..part.end());
-                } else {
-                    row.made.extend_from_slice(body.resolve(part, &[]));
-                }
-                row.made.push(b'.');
-            }
-            row.made.pop();
-            Span::made(start, row.made.len())
-        };
+        self.joined = if self.depth == 0 { name } else { self.join(name, body, row)? };
         self.depth += 1;
         Ok(outer)
     }
 
-    pub fn leave(&mut self, outer: Span) {
+    /// The name of what is called `name` in the value at hand.
+    fn join(&mut self, name: Span, body: Text, row: &mut Row) -> Result<Span, Broken> {
+        let (outer, start) = (self.joined, row.made.len());
+        self.joined_bytes += outer.len() + name.len() + 1;
+        if self.joined_bytes > limits::JSON_NAMES_BYTES {
+            return Err(Broken);
+        }
+        for part in [outer, name] {
+            if part.is_made() {
+                row.made.extend_from_within(part.start()..part.end());
+            } else {
+                row.made.extend_from_slice(body.resolve(part, &[]));
+            }
+            row.made.push(b'.');
+        }
+        row.made.pop();
+        Ok(Span::made(start, row.made.len()))
+    }
+
+    fn leave(&mut self, outer: Span) {
         self.joined = outer;
         self.depth -= 1;
     }
 
     /// Gives the value at hand to its name, or takes an earlier one away.
-    pub fn put(&mut self, value: Option<Value>, body: Text, row: &mut Row) -> Result<(), Broken> {
+    fn put(&mut self, value: Option<Value>, body: Text, row: &mut Row) -> Result<(), Broken> {
         let name = body.resolve(self.joined, row.made);
-        let mut place = FixedState::default().hash_one(name) as usize % PLACES;
+        let mut hasher = FixedState::default().build_hasher();
+        hasher.write(name);
+        let mut place = hasher.finish() as usize % PLACES;
         let found = loop {
             let taken = self.table[place] as usize;
             if taken == 0 {
@@ -299,9 +359,9 @@ impl Names {
                 row.fields.push(Field { name: Name::Text(self.joined), value });
             }
             (Some(at), value) => {
-                let old = row.fields[at].value;
-                row.fields[at].value = value.unwrap_or(ABSENT);
-                self.absent = self.absent + usize::from(value.is_none()) - usize::from(old == ABSENT);
+                let held = &mut row.fields[at].value;
+                self.absent = self.absent + usize::from(value.is_none()) - usize::from(is_absent(held));
+                *held = value.unwrap_or(ABSENT);
             }
         }
         Ok(())
@@ -314,7 +374,7 @@ impl Names {
         }
         let mut kept = self.first;
         for at in self.first..row.fields.len() {
-            if row.fields[at].value != ABSENT {
+            if !is_absent(&row.fields[at].value) {
                 row.fields[kept] = row.fields[at];
                 kept += 1;
             }
@@ -326,6 +386,10 @@ impl Names {
 /// A value that a later null or empty string took away; no other text value is empty.
 const ABSENT: Value = Value::Text(Span::NONE);
 
+fn is_absent(value: &Value) -> bool {
+    matches!(value, Value::Text(text) if text.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -334,27 +398,14 @@ mod tests {
     use crate::event::Texts;
     use crate::parse::tests::shown;
 
-    /// Reads a body by one of the two ways; also whether simd-json took it.
-    fn read(body: &[u8], strict_only: bool) -> (bool, Result<String, Broken>) {
-        let (mut made, mut fields, mut json) = (Vec::new(), Vec::new(), Json::default());
+    fn read(body: &[u8]) -> Result<String, Broken> {
+        let (mut made, mut fields) = (Vec::new(), Vec::new());
         let mut row = Row { made: &mut made, fields: &mut fields };
-        let text = Text::new(body, Span::of(0, body.len()));
-        let by_tape = !strict_only && {
-            let taken = json.by_tape(text, &mut row).is_ok();
-            row.fields.clear();
-            row.made.clear();
-            taken
-        };
-        let done = if strict_only {
-            json.names.begin(0);
-            strict::object(text, &mut json.names, &mut row).map(|()| json.names.drop_absent(&mut row))
-        } else {
-            json.fields(text, &mut row)
-        };
-        if done.is_err() && !strict_only {
+        let done = Json::default().fields(Text::new(body, Span::of(0, body.len())), &mut row);
+        if done.is_err() {
             assert!(fields.is_empty() && made.is_empty());
         }
-        (by_tape, done.map(|()| shown(&fields, Texts { batch: body, made: &made })))
+        done.map(|()| shown(&fields, Texts { batch: body, made: &made }))
     }
 
     #[test]
@@ -378,9 +429,7 @@ mod tests {
             (r#"{"a":"\\\"","b":"é\""}"#, "a: '\\\"', b: 'é\"'"),
             ("{\"a\":\"\u{7f}\"}", "a: '\u{7f}'"),
         ] {
-            for strict_only in [false, true] {
-                assert_eq!(read(body.as_bytes(), strict_only).1.as_deref(), Ok(expected), "{body}");
-            }
+            assert_eq!(read(body.as_bytes()).as_deref(), Ok(expected), "{body}");
         }
     }
 
@@ -449,24 +498,11 @@ mod tests {
         broken.push("[".repeat(1000).into_bytes());
         broken.push("{\"a\":".repeat(100_000).into_bytes());
         for body in broken {
-            for strict_only in [false, true] {
-                let start = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
-                assert_eq!(read(&body, strict_only).1, Err(Broken), "{start}");
-            }
+            let start = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
+            assert_eq!(read(&body), Err(Broken), "{start}");
         }
         for body in [deep(31, "[", "]"), deep(31, "{\"a\":", "}"), deep(15, "[{\"b\":", "}]"), many(256)] {
-            for strict_only in [false, true] {
-                assert!(read(body.as_bytes(), strict_only).1.is_ok(), "{body}");
-            }
-        }
-    }
-
-    #[test]
-    fn plain_bodies_go_by_simd_json() {
-        for body in
-            [r#"{"a":1.5,"b":{"c":"x\n","d":[1,[2],{"e":{}}]},"f":true,"g":null,"h":{},"i":[]}"#, "{}"]
-        {
-            assert!(read(body.as_bytes(), false).0, "{body}");
+            assert!(read(body.as_bytes()).is_ok(), "{body}");
         }
     }
 
@@ -537,16 +573,11 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
 
-        /// The quick way and the strict one agree, whatever the bytes.
-        #[test]
-        fn both_ways_agree(body in damaged()) {
-            prop_assert_eq!(read(&body, false).1, read(&body, true).1);
-        }
-
-        /// What serde_json takes the strict walker takes; what it refuses is no JSON, or a number beyond its range.
+        /// What serde_json takes is taken; what it refuses is no JSON, or a number beyond its range. That the fields
+        /// are the same is for the fuzz target `json`.
         #[test]
         fn serde_json_agrees(body in damaged()) {
-            let ours = read(&body, true).1.is_ok();
+            let ours = read(&body).is_ok();
             match serde_json::from_slice::<serde_json::Value>(&body) {
                 Ok(value) => prop_assert_eq!(ours, value.is_object()),
                 Err(error) => prop_assert!(!ours || error.to_string().contains("number out of range"), "{}", error),

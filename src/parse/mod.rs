@@ -13,7 +13,6 @@ mod postgres;
 mod quick;
 pub mod router;
 pub mod sd;
-mod strict;
 pub mod syslog;
 #[cfg(test)]
 mod tests;

@@ -95,6 +95,25 @@ pub(crate) fn until_blank_or(bytes: &[u8], stop: u8) -> usize {
     at + bytes[at..].iter().position(ends).unwrap_or(bytes.len() - at)
 }
 
+/// How many bytes come before the first quote, backslash or control byte; all, if there is none.
+pub(crate) fn until_quote(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    for chunk in bytes.as_chunks::<8>().0 {
+        let word = u64::from_le_bytes(*chunk);
+        let quote = word ^ (ONES * b'"' as u64);
+        let backslash = word ^ (ONES * b'\\' as u64);
+        let below = word.wrapping_sub(ONES * 0x20) & !word;
+        let found =
+            (below | quote.wrapping_sub(ONES) & !quote | backslash.wrapping_sub(ONES) & !backslash) & HIGHS;
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let ends = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    at + bytes[at..].iter().position(ends).unwrap_or(bytes.len() - at)
+}
+
 /// How many bytes come before the first letter in capitals or blank; all, if there is none.
 pub(crate) fn until_capital_or_blank(bytes: &[u8]) -> usize {
     let ends = |byte: &u8| is_blank(*byte) || byte.is_ascii_uppercase();
@@ -241,6 +260,8 @@ mod tests {
                 let slow = bytes.iter().position(|byte| is_blank(*byte) || *byte == stop);
                 prop_assert_eq!(until_blank_or(&bytes, stop), slow.unwrap_or(bytes.len()));
             }
+            let slow = bytes.iter().position(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\'));
+            prop_assert_eq!(until_quote(&bytes), slow.unwrap_or(bytes.len()));
             let slow = bytes.iter().position(|byte| is_blank(*byte) || byte.is_ascii_uppercase());
             prop_assert_eq!(until_capital_or_blank(&bytes), slow.unwrap_or(bytes.len()));
         }
