@@ -242,9 +242,9 @@ impl Stream {
     }
 }
 
-/// A record's head and bytes; `None` if the line is no record.
+/// A record's head and bytes; `None` if the line is no record. It is read in place, in a copy of its own.
 fn record(line: &[u8]) -> Option<(RecordHead, Vec<u8>)> {
-    let record: Record = serde_json::from_slice(line).ok()?;
+    let record: Record = simd_json::serde::from_slice(&mut line.to_vec()).ok()?;
     let raw = match (record.raw, record.raw_base64) {
         (Some(text), None) => text.into_bytes(),
         (None, Some(text)) => base64(&text)?,
