@@ -2,6 +2,7 @@
 
 use crate::batch::ListenerId;
 use crate::event::{KindId, Severity};
+use crate::sums::Sums;
 
 /// Router status classes: none, 1xx to 5xx, other.
 pub const STATUS_CLASSES: [&str; 7] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx", "other"];
@@ -43,6 +44,8 @@ pub struct Tally {
     /// Messages reported lost, by code.
     lost: Vec<u64>,
     drains: Drains,
+    /// Of dashlets, by plan.
+    pub sums: Vec<Sums>,
     /// Batches it covers.
     pub batches: u64,
 }

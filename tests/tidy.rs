@@ -11,8 +11,8 @@ use std::path::Path;
 
 /// Modules that are functions of bytes, numbers and given times.
 const PURE: &[&str] = &[
-    "event", "batch", "limits", "outcome", "frame", "parse", "plan", "tally", "encode", "signal", "gather",
-    "shard", "gate", "ring", "feed", "ledger", "simd",
+    "event", "batch", "limits", "outcome", "frame", "parse", "plan", "tally", "encode", "signal", "sums",
+    "gather", "collect", "shard", "gate", "ring", "feed", "ledger", "simd",
 ];
 
 /// Paths that pure modules do not name, and why.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Object, Pack, alert, built_in};
+use super::{Object, Pack, alert, built_in, dashlet};
 use crate::event::KindId;
 use crate::parse::heroku;
 use crate::plan::rules::cond::{Cond, Op, Subject};
@@ -151,7 +151,9 @@ fn compile_more(
     }
     let mut builtin_at = None;
     let mut alerts = Vec::new();
+    let mut dashlets = Vec::new();
     for pack in packs {
+        dashlets.extend(pack.dashlets.iter().map(|dashlet| (pack.id.as_str(), dashlet)));
         let parsed = purpose != For::Explaining && says_what_the_parser_does(pack);
         if parsed {
             builtin_at = Some(spec.objects.len());
@@ -183,6 +185,7 @@ fn compile_more(
         alerts.extend(watched.map(|alert| alert::Of { pack: &pack.id, version: &pack.version, alert }));
     }
     alert::ask(&alerts, &mut spec);
+    let first = dashlet::ask(&dashlets, &mut spec);
     spec.selects.clone_from(&extra.selects);
     spec.read.extend(extra.fields.iter().cloned().map(Subject::Field));
     if purpose == For::Shards {
@@ -191,7 +194,9 @@ fn compile_more(
     spec.builtin_at = builtin_at.unwrap_or(spec.objects.len());
     let program = rules::build(&spec).map_err(CompileError::Build)?;
     let (alerts, roles, every) = alert::compiled(&alerts, &program);
-    Ok(Compiled { program: Arc::new(program), watch: Arc::new(Watch { alerts, roles, every }) })
+    let dashlets = Arc::new(dashlet::compiled(&dashlets, first, &program));
+    let watch = Watch { alerts, roles, every, dashlets };
+    Ok(Compiled { program: Arc::new(program), watch: Arc::new(watch) })
 }
 
 /// Leaves objects out of which nobody sees anything: they give no kind, and all they write is neither shown nor asked

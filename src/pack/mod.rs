@@ -11,6 +11,7 @@ mod alert;
 mod categories;
 mod check;
 mod compile;
+mod dashlet;
 mod condition;
 mod detect;
 pub mod explain;
@@ -30,6 +31,7 @@ mod witness;
 
 pub use alert::Alert;
 pub use compile::{CompileError, Compiled, Extra, compile, compile_for, kinds};
+pub use dashlet::Dashlet;
 pub use read::{is_pack, load, path_of, read};
 pub use site::{Filter, Site, site};
 pub use witness::conflicts;
@@ -68,6 +70,7 @@ pub struct Pack {
     pub macros: BTreeMap<String, Cond>,
     pub categories: Vec<Category>,
     pub alerts: Vec<Alert>,
+    pub dashlets: Vec<Dashlet>,
     /// Pattern and the group that names the sender, active rules only.
     pub device_rules: Vec<(String, String)>,
     /// What becomes of a frame that no rule names; absent: the pack has no word on it.

@@ -8,7 +8,7 @@ use super::names::{Complaint, Names, child, entries, items, text};
 use super::scope::Scope;
 use super::values::joined;
 use super::walk::Walk;
-use super::{Category, Derive, FILE_BYTES_MAX, Object, ObjectRule, Pack, alert, check, keys, trial};
+use super::{Category, Derive, FILE_BYTES_MAX, Object, ObjectRule, Pack, alert, check, dashlet, keys, trial};
 use crate::config::node::{self, At, Node, Value};
 use crate::config::read::{Reader, text_of};
 use crate::config::schema::nearest;
@@ -152,7 +152,13 @@ fn pack(
         ("redact", "redact", "id"),
     ];
     for (kind, section, id) in others_of {
-        pack.others.extend(items(child(root, section)).iter().map(|node| (kind, whole(node, id))));
+        for node in items(child(root, section)) {
+            let read = (kind == "dashlet").then(|| dashlet::read(&walk, &pack.id, &pack.categories, node));
+            match read.flatten() {
+                Some(dashlet) => pack.dashlets.push(dashlet),
+                None => pack.others.push((kind, whole(node, id))),
+            }
+        }
     }
     pack.tests = items(child(root, "tests")).iter().map(|node| trial::read(r, node)).collect();
     check::all(r, root, &walk, &pack, warnings);

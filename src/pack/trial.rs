@@ -1,7 +1,7 @@
 //! The tests that packs carry: events in, and what must become of them.
 //!
-//! A test is run through parser, rules, shard and ledger, on a clock of its own, every alert being on. Reports and
-//! dashlets are not run by this version, and said to be so; what was not run never counts as passed.
+//! A test is run through parser, rules, shard and ledger, on a clock of its own, every alert being on. Reports
+//! are not run by this version, and said to be so; what was not run never counts as passed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::Pack;
 use super::compile::{For, compile_with};
+use super::dashlet as dashlets;
 use super::names::{child, entries, items, text};
 use super::probe::Probe;
 use super::read::words;
@@ -58,6 +59,8 @@ struct Expect {
     /// What every event has.
     categories: Option<Vec<String>>,
     category_counts: BTreeMap<String, u64>,
+    /// Rows by dashlet: the values of its keys, then the value.
+    dashlets: Vec<(String, Vec<Json>)>,
     /// What this version does not evaluate.
     later: Vec<&'static str>,
 }
@@ -135,7 +138,11 @@ pub(super) fn read(r: &mut Reader<'_>, node: &Node) -> Trial {
         .iter()
         .map(|(name, value)| (name.text.clone(), us(Some(value), 0)))
         .collect();
-    let later = ["reports", "dashlets"];
+    for (name, rows) in entries(child(expect, "dashlets")) {
+        let rows = items(Some(rows)).iter().filter_map(json_of).collect();
+        trial.expect.dashlets.push((name.text.clone(), rows));
+    }
+    let later = ["reports"];
     trial.expect.later = later.into_iter().filter(|key| child(expect, key).is_some()).collect();
     for event in items(child(expect, "events")) {
         let keys = entries(Some(event)).iter().map(|(name, value)| (name.text.clone(), json_of(value)));
@@ -308,6 +315,9 @@ impl Facts {
 
     /// Lets the clock run on until all windows that have begun are sealed.
     fn end(&mut self) {
+        if let Some(tally) = self.shard.take_tally() {
+            self.ledger.merge(&tally);
+        }
         self.ledger.end();
         self.records.extend(self.ledger.take_records());
     }
@@ -392,6 +402,15 @@ impl Facts {
         for (id, wanted) in &expect.matches {
             let found = self.matches.get(id).copied().unwrap_or(0);
             verdict.check(found == *wanted, || format!("alert `{id}` matches {found} events, not {wanted}"));
+        }
+        for (id, wanted) in &expect.dashlets {
+            match dashlets::rows(&self.ledger, &format!("{}.dashlet.{id}", pack.id)) {
+                Some(found) => verdict.check(found == *wanted, || {
+                    let (found, wanted) = (Json::Array(found.clone()), Json::Array(wanted.clone()));
+                    format!("dashlet `{id}` shows {found}, not {wanted}")
+                }),
+                None => verdict.not_run.push(format!("dashlets ({id})")),
+            }
         }
         verdict.not_run.extend(expect.later.iter().map(|what| what.to_string()));
         if let Some(wanted) = &expect.categories {

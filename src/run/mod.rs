@@ -24,8 +24,8 @@ use crate::ledger::record::Record;
 use crate::limits;
 use crate::receive::Receivers;
 use crate::telemetry::books::Books;
-use crate::telemetry::serve::{Figures, Phase, Readiness, Servers};
-use crate::telemetry::{log, metrics};
+use crate::telemetry::serve::{Answer, Figures, Phase, Readiness, Servers};
+use crate::telemetry::{dashlets, log, metrics};
 
 /// A pipeline with where it came from.
 pub struct Loaded {
@@ -68,6 +68,10 @@ impl Figures for Served {
 
     fn books(&self) -> String {
         Books::of(&self.flow).to_line()
+    }
+
+    fn dashlets(&self, rest: &str, query: Option<&str>) -> Option<Answer> {
+        self.flow.ledger(|ledger| dashlets::answer(ledger.tables(), rest, query))
     }
 }
 

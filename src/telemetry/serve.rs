@@ -14,7 +14,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::{Notify, Semaphore};
 
@@ -84,6 +84,8 @@ pub trait Figures: Send + Sync + 'static {
     fn metrics(&self) -> String;
     /// One line of JSON.
     fn books(&self) -> String;
+    /// What dashlets show: `rest` is the path behind theirs, `query` that of the URL.
+    fn dashlets(&self, rest: &str, query: Option<&str>) -> Option<Answer>;
 }
 
 /// Which of the two addresses a server is.
@@ -95,9 +97,16 @@ enum Side {
 
 /// The paths of each address, for the router and for the list that a lost visitor gets.
 const OBSERVE: &[&str] = &["/metrics", "/healthz", "/readyz"];
-const ADMIN: &[&str] = &["/books"];
+const ADMIN: &[&str] = &["/books", super::dashlets::PATH];
 
-fn route(side: Side, path: &str, figures: &dyn Figures, readiness: &Readiness) -> Answer {
+fn route(side: Side, uri: &Uri, figures: &dyn Figures, readiness: &Readiness) -> Answer {
+    let path = uri.path();
+    if side == Side::Admin
+        && let Some(rest) = path.strip_prefix(super::dashlets::PATH)
+        && let Some(answer) = figures.dashlets(rest, uri.query())
+    {
+        return answer;
+    }
     match (side, path) {
         (Side::Observe, "/metrics") => {
             Answer { status: StatusCode::OK, content_type: prometheus::TEXT_FORMAT, body: figures.metrics() }
@@ -185,7 +194,7 @@ async fn accept(side: Side, listener: TcpListener, figures: Arc<dyn Figures>, re
         tokio::task::spawn_local(async move {
             let service = service_fn(move |request: Request<Incoming>| {
                 let answer = match *request.method() {
-                    Method::GET | Method::HEAD => route(side, request.uri().path(), &*figures, &readiness),
+                    Method::GET | Method::HEAD => route(side, request.uri(), &*figures, &readiness),
                     _ => Answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n"),
                 };
                 async move { Ok::<_, Infallible>(answer.into_response()) }
