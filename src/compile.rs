@@ -98,12 +98,17 @@ pub fn know_packs(
     Ok(site)
 }
 
-/// The rules of packs that were read.
+/// The rules of packs that were read, without their reports and dashlets.
 ///
 /// # Errors
 /// Why the packs do not go together.
 pub fn rules_of(packs: &[Pack], before: Option<&Plan>) -> Result<Rules, String> {
-    rules_for(packs, &Extra::default(), before)
+    let mut packs = packs.to_vec();
+    for pack in &mut packs {
+        pack.reports.clear();
+        pack.dashlets.clear();
+    }
+    rules_for(&packs, &Extra::default(), before)
 }
 
 fn rules_for(packs: &[Pack], extra: &Extra, before: Option<&Plan>) -> Result<Rules, String> {
@@ -112,7 +117,8 @@ fn rules_for(packs: &[Pack], extra: &Extra, before: Option<&Plan>) -> Result<Rul
     let compiled = compiled.map_err(|error| error.to_string())?;
     // Kinds that were given once are named for as long as the process lives.
     let is_needed = !compiled.program.is_empty() || known.is_some() || !compiled.watch.alerts.is_empty();
-    let is_needed = is_needed || !compiled.watch.reports.list.is_empty();
+    let is_read = !compiled.watch.reports.list.is_empty() || !compiled.watch.dashlets.list.is_empty();
+    let is_needed = is_needed || is_read;
     Ok(Rules { program: Some(compiled.program).filter(|_| is_needed), watch: compiled.watch })
 }
 

@@ -226,7 +226,8 @@ impl Gather {
             Form::Percentile(..) => self.open.values.push((place, bin_of(value))),
             Form::Distinct(_) => self.open.values.push((place, hash)),
             Form::Ratio => {
-                let is_part = |watched: &u32| watch.roles[*watched as usize] == Role::Of { alert: index };
+                let part = Some(&Role::Of { alert: index });
+                let is_part = |watched: &u32| watch.roles.get(*watched as usize) == part;
                 if !at.seen.matched().watches.iter().any(is_part) {
                     return;
                 }

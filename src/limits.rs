@@ -89,6 +89,16 @@ pub const WRAPPED_BYTES: usize = 512;
 pub const NAMED_SERIES: usize = 2_000;
 /// Series of `weir_drain_events_total`; further drains count under `other`.
 pub const DRAIN_SERIES: usize = 1000;
+/// Sums of dashlets that a shard keeps between two hand-overs: some 10 MB; further keys count as `other`.
+pub const SUMS: usize = 1 << 17;
+/// Minutes that dashlets tell apart: six hours.
+pub const DASHLET_MINUTES: i64 = 360;
+/// Days that dashlets keep: a quarter of a year.
+pub const DASHLET_DAYS: i64 = 93;
+/// Sums that one dashlet keeps, of all its minutes: some 60 MB; beyond them its oldest minutes go.
+pub const DASHLET_SUMS: usize = 500_000;
+/// Points of one answer about a dashlet.
+pub const DASHLET_STEPS: i64 = 11_000;
 /// How often statistics that nobody seals are handed to the ledger.
 pub const TALLY_MS: i64 = 100;
 /// How long a `drop` sink may hold over half the slots before it is detached.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::batch::{Admission, Batch, Frame, ListenerId, Number, Run};
+use crate::collect::Collect;
 use crate::encode::{self, Alike, Written};
 use crate::event::{Event, Flags, KindId, Severity, Texts};
 use crate::frame;
@@ -30,6 +31,7 @@ pub struct Shard {
     rules: RulesScratch,
     gather: Gather,
     redactor: Redactor,
+    collect: Collect,
     alike: Alike,
     time: time::Writer,
     received: time::Writer,
@@ -317,6 +319,7 @@ impl Shard {
         let Scratch { made, fields, .. } = &mut self.scratch;
         rules::apply(plan, run, batch.bytes(), &mut event, made, fields, &mut self.rules, |seen| {
             self.gather.see(plan, batch, run_at, last, seen);
+            self.collect.see(plan, batch, seen, &mut self.tally.sums);
         });
         let matched = self.rules.matched();
         self.tally.unconverted += u64::from(matched.unconverted);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::batch::ListenerId;
 use crate::event::{KindId, Severity};
 use crate::limits;
+use crate::sums::Sums;
 
 /// Router status classes: none, 1xx to 5xx, other.
 pub const STATUS_CLASSES: [&str; 7] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx", "other"];
@@ -55,6 +56,8 @@ pub struct Tally {
     pub unconverted: u64,
     /// Fields that two objects of packs wrote on one event.
     pub conflicts: u64,
+    /// Of dashlets, by plan.
+    pub sums: Vec<Sums>,
     /// Batches it covers.
     pub batches: u64,
 }

@@ -4,6 +4,8 @@
 //! exactly once, so its sums close with the books. Caps live here and nowhere before.
 
 pub mod alerts;
+pub mod answer;
+pub mod dashlets;
 mod flows;
 mod kept;
 mod key;
@@ -15,6 +17,7 @@ pub mod window;
 use std::sync::Arc;
 
 use self::alerts::Alerts;
+use self::dashlets::Tables;
 use self::record::Record;
 use self::reports::{Reports, Told};
 use crate::batch::{ListenerId, Number};
@@ -30,18 +33,21 @@ pub struct Ledger {
     apart: Vec<Apart>,
     alerts: Alerts,
     reports: Reports,
+    tables: Tables,
 }
 
 impl Ledger {
     /// The ledger of a plan, before its first number.
     pub fn new(plan: Arc<Plan>) -> Ledger {
-        let (alerts, reports) = (Alerts::new(plan.clone()), Reports::new(plan));
-        Ledger { number: 0, tally: Tally::default(), apart: Vec::new(), alerts, reports }
+        let (alerts, reports, tables) =
+            (Alerts::new(plan.clone()), Reports::new(plan.clone()), Tables::new(&plan));
+        Ledger { number: 0, tally: Tally::default(), apart: Vec::new(), alerts, reports, tables }
     }
 
     /// Goes on with another plan; every outcome of the one before has been applied.
     pub fn adopt(&mut self, plan: Arc<Plan>) {
         self.reports.adopt(plan.clone());
+        self.tables.adopt(&plan);
         self.alerts.adopt(plan);
     }
 
@@ -59,12 +65,14 @@ impl Ledger {
         if let Some(tally) = &outcome.tally {
             self.merge(tally);
         }
+        self.tables.advance(outcome.received_us);
         self.alerts.apply(outcome.signals.as_deref(), outcome.received_us);
         self.reports.apply(outcome.signals.as_deref(), outcome.received_us);
     }
 
     /// The clock says `now_us`, microseconds since 1970, and nothing that came before is missing.
     pub fn tick(&mut self, now_us: i64) {
+        self.tables.advance(now_us);
         self.alerts.advance(now_us);
         self.reports.advance(now_us);
     }
@@ -111,6 +119,11 @@ impl Ledger {
         &self.reports
     }
 
+    /// What dashlets show.
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
     pub fn alerts(&self) -> &Alerts {
         &self.alerts
     }
@@ -118,6 +131,7 @@ impl Ledger {
     /// Takes a tally that came alone, from a shard that had nothing to do.
     pub fn merge(&mut self, tally: &Tally) {
         self.tally.merge(tally, limits::DRAIN_SERIES);
+        self.tables.add(&tally.sums);
     }
 
     pub fn number(&self) -> Number {

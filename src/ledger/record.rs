@@ -193,18 +193,18 @@ fn rounded(share: f64) -> String {
 }
 
 /// A JSON object on its way.
-struct Object<'o> {
+pub(super) struct Object<'o> {
     out: &'o mut Vec<u8>,
     first: bool,
 }
 
 impl<'o> Object<'o> {
-    fn new(out: &'o mut Vec<u8>) -> Object<'o> {
+    pub(super) fn new(out: &'o mut Vec<u8>) -> Object<'o> {
         out.push(b'{');
         Object { out, first: true }
     }
 
-    fn end(self) {
+    pub(super) fn end(self) {
         self.out.push(b'}');
     }
 
@@ -216,31 +216,31 @@ impl<'o> Object<'o> {
         self.out.push(b':');
     }
 
-    fn raw(&mut self, name: &str, value: &[u8]) {
+    pub(super) fn raw(&mut self, name: &str, value: &[u8]) {
         self.name(name);
         self.out.extend_from_slice(value);
     }
 
-    fn text(&mut self, name: &str, value: &str) {
+    pub(super) fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         text(value, self.out);
     }
 
-    fn time(&mut self, name: &str, time_us: i64) {
+    pub(super) fn time(&mut self, name: &str, time_us: i64) {
         self.name(name);
         self.out.push(b'"');
         self.out.extend_from_slice(&time::write(time_us));
         self.out.push(b'"');
     }
 
-    fn object(&mut self, name: &str, fill: impl FnOnce(&mut Object)) {
+    pub(super) fn object(&mut self, name: &str, fill: impl FnOnce(&mut Object)) {
         self.name(name);
         let mut inner = Object::new(self.out);
         fill(&mut inner);
         inner.end();
     }
 
-    fn list<T>(&mut self, name: &str, items: &[T], mut fill: impl FnMut(&mut Object, &T)) {
+    pub(super) fn list<T>(&mut self, name: &str, items: &[T], mut fill: impl FnMut(&mut Object, &T)) {
         self.name(name);
         self.out.push(b'[');
         for (place, item) in items.iter().enumerate() {

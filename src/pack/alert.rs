@@ -308,7 +308,8 @@ pub(super) fn compiled(alerts: &[Of<'_>], program: &Program) -> (Vec<watch::Aler
     (out, roles, every)
 }
 
-fn part(subject: &Subject, program: &Program) -> Part {
+/// How a part of an event is read.
+pub(super) fn part(subject: &Subject, program: &Program) -> Part {
     let slot = program.slot(subject).expect("what is read was asked for");
     match subject {
         Subject::Key(Key::Computer) => Part::Computer(slot),

@@ -288,6 +288,18 @@ fn test(r: &mut Reader<'_>, node: &Node, pack: &Pack) {
             r.note(name.at, format!("there is no report `{}`", name.text), hint);
         }
     }
+    let dashlets = || {
+        let read = pack.dashlets.iter().map(|dashlet| dashlet.id.as_str());
+        let others = pack.others.iter().filter(|(kind, _)| *kind == "dashlet").map(|(_, id)| id.as_str());
+        read.chain(others)
+    };
+    for (name, _) in entries(child(expect, "dashlets")) {
+        if !dashlets().any(|id| id == name.text) {
+            let hint = nearest(&name.text, dashlets())
+                .map_or("a dashlet's id".into(), |near| format!("did you mean `{near}`?"));
+            r.note(name.at, format!("there is no dashlet `{}`", name.text), hint);
+        }
+    }
     let categories = || pack.categories.iter().map(|category| category.id.as_str());
     let written = child(expect, "categories");
     let listed = items(written).iter().filter_map(|item| Some((item.at, text(Some(item))?)));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::{Object, Pack, alert, built_in, report};
+use super::{Object, Pack, alert, built_in, dashlet, report};
 use crate::event::KindId;
 use crate::parse::heroku;
 use crate::plan::rules::cond::{Cond, Op, Subject};
@@ -155,7 +155,9 @@ fn compile_more(
     }
     let mut builtin_at = None;
     let mut alerts = Vec::new();
+    let mut dashlets = Vec::new();
     for pack in packs {
+        dashlets.extend(pack.dashlets.iter().map(|dashlet| (pack.id.as_str(), dashlet)));
         let parsed = purpose != For::Explaining && says_what_the_parser_does(pack);
         if parsed {
             builtin_at = Some(spec.objects.len());
@@ -188,6 +190,8 @@ fn compile_more(
     }
     alert::ask(&alerts, &mut spec);
     let asked = report::ask(packs, &mut spec);
+    // Behind all that have roles.
+    let first = dashlet::ask(&dashlets, &mut spec);
     spec.selects.clone_from(&extra.selects);
     spec.read.extend(extra.fields.iter().cloned().map(Subject::Field));
     if purpose == For::Shards {
@@ -198,7 +202,9 @@ fn compile_more(
     let (alerts, mut roles, every) = alert::compiled(&alerts, &program);
     let reports =
         report::compiled(&asked, &program, extra.report_zone.as_ref().unwrap_or(&TimeZone::UTC), &mut roles);
-    Ok(Compiled { program: Arc::new(program), watch: Arc::new(Watch { alerts, roles, every, reports }) })
+    let dashlets = Arc::new(dashlet::compiled(&dashlets, first, &program));
+    let watch = Watch { alerts, roles, every, reports, dashlets };
+    Ok(Compiled { program: Arc::new(program), watch: Arc::new(watch) })
 }
 
 /// Leaves objects out of which nobody sees anything: they give no kind, and all they write is neither shown nor asked

@@ -11,6 +11,7 @@ mod alert;
 mod categories;
 mod check;
 mod compile;
+mod dashlet;
 mod condition;
 pub mod coverage;
 mod detect;
@@ -33,6 +34,7 @@ mod witness;
 
 pub use alert::Alert;
 pub use compile::{CompileError, Compiled, Extra, compile, compile_for, kinds};
+pub use dashlet::Dashlet;
 pub use read::{id_of, is_pack, load, path_of, read};
 pub use site::{Filter, Site, site};
 pub use witness::{Conflict, conflicts};
@@ -76,6 +78,7 @@ pub struct Pack {
     pub alerts: Vec<Alert>,
     pub reports: Vec<report::Report>,
     pub joins: Vec<report::Join>,
+    pub dashlets: Vec<Dashlet>,
     /// Pattern and the group that names the sender, active rules only.
     pub device_rules: Vec<(String, String)>,
     /// What becomes of a frame that no rule names; absent: the pack has no word on it.

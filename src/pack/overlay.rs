@@ -100,6 +100,8 @@ pub fn apply(packs: &mut [Pack], overlay: &Overlay) {
         pack.objects.retain(|object| stays("knowledge", &object.id));
         pack.categories.retain(|category| stays("category", &category.id));
         pack.alerts.retain(|alert| stays("alert", &alert.id));
+        pack.reports.retain(|report| stays("report", &report.id));
+        pack.dashlets.retain(|dashlet| stays("dashlet", &dashlet.id));
         pack.others.retain(|(kind, id)| stays(kind, id));
     }
 }
@@ -286,7 +288,12 @@ pub fn ids<'p>(pack: &'p Pack, kind: &str) -> Vec<&'p str> {
         "knowledge" => pack.objects.iter().map(|object| object.id.as_str()).collect(),
         "category" => pack.categories.iter().map(|category| category.id.as_str()).collect(),
         "alert" => pack.alerts.iter().map(|alert| alert.id.as_str()).collect(),
-        _ => pack.others.iter().filter(|(own, _)| *own == kind).map(|(_, id)| id.as_str()).collect(),
+        _ => {
+            let reports = pack.reports.iter().map(|report| ("report", report.id.as_str()));
+            let dashlets = pack.dashlets.iter().map(|dashlet| ("dashlet", dashlet.id.as_str()));
+            let others = pack.others.iter().map(|(own, id)| (*own, id.as_str()));
+            reports.chain(dashlets).chain(others).filter(|(own, _)| *own == kind).map(|(_, id)| id).collect()
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use super::scope::Scope;
 use super::values::joined;
 use super::walk::Walk;
 use super::{
-    Category, Derive, FILE_BYTES_MAX, Mask, Object, ObjectRule, Pack, alert, check, keys, report, trial,
+    Category, Derive, FILE_BYTES_MAX, Mask, Object, ObjectRule, Pack, alert, check, dashlet, keys, report,
+    trial,
 };
 use crate::config::node::{self, At, Node, Value};
 use crate::config::read::{Reader, text_of};
@@ -165,7 +166,13 @@ fn pack(
     pack.on_no_match = on_no_match.map(OnNoMatch::named);
     let others_of = [("dashlet", "dashlets", "id"), ("metric", "metrics", "name")];
     for (kind, section, id) in others_of {
-        pack.others.extend(items(child(root, section)).iter().map(|node| (kind, whole(node, id))));
+        for node in items(child(root, section)) {
+            let read = (kind == "dashlet").then(|| dashlet::read(&walk, &pack.id, &pack.categories, node));
+            match read.flatten() {
+                Some(dashlet) => pack.dashlets.push(dashlet),
+                None => pack.others.push((kind, whole(node, id))),
+            }
+        }
     }
     pack.masks = items(child(root, "redact")).iter().map(|node| mask(&walk, node)).collect();
     pack.tests = items(child(root, "tests")).iter().map(|node| trial::read(r, node)).collect();

@@ -1,7 +1,7 @@
 //! The tests that packs carry: events in, and what must become of them.
 //!
-//! A test is run through parser, rules, shard and ledger, on a clock of its own, every alert being on. Dashlets are not
-//! run by this version, and said to be so; what was not run never counts as passed.
+//! A test is run through parser, rules, shard and ledger, on a clock of its own, every alert being on. A dashlet that
+//! cannot be evaluated is said to be so; what was not run never counts as passed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::Pack;
 use super::compile::{For, compile_with};
+use super::dashlet as dashlets;
 use super::names::{child, entries, items, text};
 use super::probe::Probe;
 use super::read::words;
@@ -62,8 +63,8 @@ struct Expect {
     category_counts: BTreeMap<String, u64>,
     /// Rows by report, those of corrections last.
     reports: BTreeMap<String, Vec<Vec<String>>>,
-    /// What this version does not evaluate.
-    later: Vec<&'static str>,
+    /// Rows by dashlet: the values of its keys, then the value.
+    dashlets: Vec<(String, Vec<Json>)>,
 }
 
 impl Trial {
@@ -146,8 +147,10 @@ pub(super) fn read(r: &mut Reader<'_>, node: &Node) -> Trial {
         let rows = items(Some(rows)).iter().map(|row| items(Some(row)).iter().map(cell).collect());
         trial.expect.reports.insert(name.text.clone(), rows.collect());
     }
-    let later = ["dashlets"];
-    trial.expect.later = later.into_iter().filter(|key| child(expect, key).is_some()).collect();
+    for (name, rows) in entries(child(expect, "dashlets")) {
+        let rows = items(Some(rows)).iter().filter_map(json_of).collect();
+        trial.expect.dashlets.push((name.text.clone(), rows));
+    }
     for event in items(child(expect, "events")) {
         let keys = entries(Some(event)).iter().map(|(name, value)| (name.text.clone(), json_of(value)));
         trial.expect.events.push(keys.collect());
@@ -326,6 +329,9 @@ impl Facts {
 
     /// Lets the clock run on until all windows that have begun are sealed.
     fn end(&mut self) {
+        if let Some(tally) = self.shard.take_tally() {
+            self.ledger.merge(&tally);
+        }
         self.ledger.end();
         self.hear();
     }
@@ -453,7 +459,15 @@ impl Facts {
                 });
             }
         }
-        verdict.not_run.extend(expect.later.iter().map(|what| what.to_string()));
+        for (id, wanted) in &expect.dashlets {
+            match dashlets::rows(&self.ledger, &format!("{}.dashlet.{id}", pack.id)) {
+                Some(found) => verdict.check(found == *wanted, || {
+                    let (found, wanted) = (Json::Array(found.clone()), Json::Array(wanted.clone()));
+                    format!("dashlet `{id}` shows {found}, not {wanted}")
+                }),
+                None => verdict.not_run.push(format!("dashlets ({id})")),
+            }
+        }
         if let Some(wanted) = &expect.categories {
             for (place, found) in self.categories.iter().enumerate() {
                 verdict.check(found == wanted, || {
@@ -610,7 +624,8 @@ tests:
   - {{name: nothing, events: [{{line: '<190>1 {{t}} host x web.1 - x'}}], expect: {{alerts: {{a: 0, b: 0}}}}}}
   - {{name: each, events: [{{repeat: 3, line: '<190>1 {{t}} host app web.1 - x'}}], expect: {{alerts: {{b: 3}}}}}}
   - {{name: impossible, events: [{{line: '<190>1 {{t}} host x web.1 - x'}}], expect: {{alerts: {{a: 1}}}}}}
-  - {{name: later, events: [{{line: '<190>1 {{t}} host x web.1 - x'}}], expect: {{dashlets: {{}}}}}}
+  - {{name: later, events: [{{line: '<190>1 {{t}} host x web.1 - x'}}], expect: {{dashlets: {{g: []}}}}}}
+dashlets: [{{id: g, viz: map, group_by: [client_country], agg: count}}]
 "
         );
         let verdicts = trial::run("p", &text, &[], &[]).unwrap();
@@ -619,7 +634,7 @@ tests:
         assert_eq!(shown, [(false, 1, 0), (true, 0, 0), (true, 0, 0), (false, 1, 0), (false, 0, 1)]);
         let text = trial::describe(&verdicts);
         assert!(text.contains("alert `a` fires first after never, not 1 s"), "{text}");
-        assert!(text.contains("not run by this version: dashlets"), "{text}");
+        assert!(text.contains("not run by this version: dashlets (g)"), "{text}");
         assert!(
             text.ends_with(
                 "5 tests: 2 passed, 2 failed, 0 passed in part, 1 not run: this version makes no dashlets\n"

@@ -4,6 +4,7 @@
 //! so that an id stays valid. Nothing here knows a socket or a file.
 
 pub mod cron;
+pub mod dashlet;
 pub mod device;
 pub mod mask;
 pub mod report;

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::dashlet::Dashlets;
 use super::report::Reports;
 use super::rules::SlotId;
 use super::rules::cond::Compare;
@@ -309,11 +310,12 @@ fn glob(pattern: &str, text: &str) -> bool {
 #[derive(Debug, Default)]
 pub struct Watch {
     pub alerts: Vec<Alert>,
-    /// By watch of the program.
+    /// By watch of the program; those of dashlets come behind.
     pub roles: Vec<Role>,
     /// Alerts for which every event counts.
     pub every: Vec<u32>,
     pub reports: Reports,
+    pub dashlets: Arc<Dashlets>,
 }
 
 /// How the ledger keeps its windows.

@@ -164,6 +164,8 @@ fn plan(options: &Options) -> io::Result<Plan> {
         None => pack::load_all(&options.pipeline.packs, &[])
             .map_err(|problems| io::Error::other(problems.to_string()))?,
     };
+    // Nobody could look at them.
+    packs.iter_mut().for_each(|pack| pack.dashlets.clear());
     for alert in packs.iter_mut().flat_map(|pack| &mut pack.alerts) {
         match (options.all_on, &options.alerts) {
             (true, _) => alert.mode = "on".into(),

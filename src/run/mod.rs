@@ -31,7 +31,7 @@ use crate::receive::Receivers;
 use crate::report::api::{self, ApiError};
 use crate::telemetry::books::Books;
 use crate::telemetry::serve::{Answer, Asks, Figures, Phase, Readiness, Servers};
-use crate::telemetry::{log, metrics};
+use crate::telemetry::{dashlets, log, metrics};
 
 /// A pipeline with where it came from.
 pub struct Loaded {
@@ -94,6 +94,10 @@ impl Figures for Served {
                 Answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"))
             }
         })
+    }
+
+    fn dashlets(&self, rest: &str, query: Option<&str>) -> Option<Answer> {
+        self.flow.ledger(|ledger| dashlets::answer(ledger.tables(), rest, query))
     }
 }
 

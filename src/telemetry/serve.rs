@@ -102,6 +102,8 @@ pub trait Figures: Send + Sync + 'static {
     fn books(&self) -> String;
     /// What is published of reports: `rest` is the path behind theirs, `query` that of the URL.
     fn reports(&self, rest: &str, query: Option<&str>) -> Option<Answer>;
+    /// What dashlets show: `rest` is the path behind theirs, `query` that of the URL.
+    fn dashlets(&self, rest: &str, query: Option<&str>) -> Option<Answer>;
 }
 
 /// Which of the two addresses a server is.
@@ -113,7 +115,7 @@ enum Side {
 
 /// The paths of each address, for the router and for the list that a lost visitor gets.
 const OBSERVE: &[&str] = &["/metrics", "/healthz", "/readyz"];
-const ADMIN: &[&str] = &["/books", PACKS, REPORTS];
+const ADMIN: &[&str] = &["/books", PACKS, REPORTS, super::dashlets::PATH];
 const REPORTS: &str = "/api/v1/reports";
 const PACKS: &str = "/api/v1/packs";
 
@@ -122,6 +124,12 @@ fn route(side: Side, uri: &Uri, figures: &dyn Figures, readiness: &Readiness) ->
     if side == Side::Admin
         && let Some(rest) = path.strip_prefix(REPORTS).filter(|rest| rest.is_empty() || rest.starts_with('/'))
         && let Some(answer) = figures.reports(rest, uri.query())
+    {
+        return answer;
+    }
+    if side == Side::Admin
+        && let Some(rest) = path.strip_prefix(super::dashlets::PATH)
+        && let Some(answer) = figures.dashlets(rest, uri.query())
     {
         return answer;
     }

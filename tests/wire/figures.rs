@@ -51,6 +51,12 @@ fn metrics_say_what_the_books_say() {
         line.unwrap_or_else(|| panic!("{name}\n{page}")).rsplit_once(' ').unwrap().1.parse().unwrap()
     };
     assert!(one("weir_slots") >= one("weir_slots_free"));
+    // In the week before now, that is what was sent.
+    let (status, json) = get(weir.admin(), "/api/v1/dashlets/severity?step=86400");
+    assert_eq!(status, 200, "{json}");
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let rows = json["rows"].as_array().unwrap().iter();
+    assert_eq!(rows.map(|row| row["value"].as_u64().unwrap()).sum::<u64>(), events, "{json}");
     assert!(page.contains("weir_build_info{"), "{page}");
     weir.stop().clean();
 }
@@ -103,6 +109,11 @@ fn probes_and_strange_questions_are_answered() {
         (observe, "/", 404),
         (admin, "/books", 200),
         (admin, "/metrics", 404),
+        (admin, "/api/v1/dashlets", 200),
+        (admin, "/api/v1/dashlets/heroku.dashlet.severity", 200),
+        (admin, "/api/v1/dashlets/severity?step=1", 400),
+        (admin, "/api/v1/dashlets/none", 404),
+        (observe, "/api/v1/dashlets", 404),
     ];
     for (address, path, status) in table {
         assert_eq!(get(address, path).0, status, "{path}");

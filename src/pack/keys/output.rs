@@ -278,6 +278,12 @@ const EXPECT: &Section = &Section {
             "{router_logs: [[a, b]]}",
             Optional,
         ),
-        key("dashlets", "Rows by dashlet.", map(&Shape::Any("a list of rows")), "{http_code: []}", Optional),
+        key(
+            "dashlets",
+            "Rows by dashlet: the values of its keys, then the value; of all days.",
+            map(&Shape::Any("a list of rows")),
+            "{http_code: [[200, 2], [503, 1]]}",
+            Optional,
+        ),
     ]],
 };

@@ -202,6 +202,7 @@ impl Builder {
                 by_severity: Vec::new(),
                 labels: Vec::new(),
                 asks_around: false,
+                asks_peer: false,
                 known: vec![None; spec.known_fields.len()],
                 wants_fields: true,
                 named: Default::default(),
@@ -255,6 +256,7 @@ impl Builder {
         };
         let around = matches!(subject, Subject::Label(_) | Subject::Key(Key::Computer | Key::Peer));
         self.program.asks_around |= around;
+        self.program.asks_peer |= *subject == Subject::Key(Key::Peer);
         match subject {
             Subject::Text => self.program.text = Some(slot),
             Subject::Key(Key::Kind | Key::Severity) => {}
@@ -601,6 +603,9 @@ impl Builder {
             let long = slot.subject == Subject::Text;
             slot.matcher = Matcher::new(asked, long);
         }
+        // What is only read is not looked at before.
+        let slots = &self.program.slots;
+        self.program.keys_first.retain(|(_, slot)| !slots[*slot as usize].matcher.is_empty());
         let bits_of = |key: Key, values: &[&str]| -> Vec<Box<[Bit]>> {
             let Some(slot) = self.slots.get(&Subject::Key(key)) else { return Vec::new() };
             let matcher = &self.program.slots[*slot as usize].matcher;

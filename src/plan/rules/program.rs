@@ -176,6 +176,8 @@ pub struct Program {
     pub(super) labels: Vec<(Box<str>, SlotId)>,
     /// Whether some rule asks about labels, computer or peer.
     pub(super) asks_around: bool,
+    /// Whether some rule asks about the peer.
+    pub(super) asks_peer: bool,
     /// By `FieldId`.
     pub(super) known: Vec<Option<SlotId>>,
     /// Whether the parser's fields are of any interest.

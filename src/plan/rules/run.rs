@@ -84,15 +84,18 @@ pub fn apply(
         ..Around::default()
     };
     if program.asks_around {
-        match (&origin.peer_name, origin.peer) {
-            (Some(name), _) => peer.push_str(name),
-            (None, Some(address)) => {
-                write!(peer, "{}", address.to_canonical()).expect("a String takes all text");
+        if program.asks_peer {
+            match (&origin.peer_name, origin.peer) {
+                (Some(name), _) => peer.push_str(name),
+                (None, Some(address)) => {
+                    write!(peer, "{}", address.to_canonical()).expect("a String takes all text");
+                }
+                (None, None) => {}
             }
-            (None, None) => {}
         }
-        let token = Texts { batch, made }.get(event.drain);
-        let drain = core::str::from_utf8(token).ok().and_then(|token| plan.drains.get(token));
+        let token = || core::str::from_utf8(Texts { batch, made }.get(event.drain)).ok();
+        let drain =
+            if plan.drains.is_empty() { None } else { token().and_then(|token| plan.drains.get(token)) };
         let computer = drain.and_then(|drain| drain.computer.as_deref()).or(plan.default_computer.as_deref());
         around.computer = computer.unwrap_or_default();
         around.labels = [drain.map_or(&[], |drain| &drain.labels), &origin.labels];

@@ -1,0 +1,61 @@
+//! Dashlets, compiled: which events count in which table, and by what keys.
+
+use super::rules::convert::Number;
+use super::rules::{Program, SlotId};
+use super::watch::Part;
+
+/// What is computed of the events of one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aggregate {
+    Count,
+    Sum(SlotId),
+    Avg(SlotId),
+    Max(SlotId),
+    /// In billionths of a percent.
+    Percentile(SlotId, Number),
+}
+
+/// A table that grows with every event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dashlet {
+    /// Full id: `heroku.dashlet.http_code`.
+    pub id: Box<str>,
+    pub title: Box<str>,
+    /// How it is drawn: `map`, `donut`, `bar`, `stacked_bar`, `line`, `table` or `stat`.
+    pub viz: Box<str>,
+    /// What a value counts: `events`, or the field's name.
+    pub unit: Box<str>,
+    /// Names and parts of its keys.
+    pub keys: Vec<(Box<str>, Part)>,
+    /// Whether its only key is the severity, which needs no look at a table.
+    pub by_severity: bool,
+    pub aggregate: Aggregate,
+    /// The smallest step in time that it is asked for, seconds: 60, 3,600 or 86,400, a day being one of the zone.
+    pub step_s: u64,
+    /// Equal while its sums mean the same.
+    pub shape: u64,
+}
+
+/// All dashlets of a plan, and when an event counts in them.
+#[derive(Debug, Default)]
+pub struct Dashlets {
+    pub list: Vec<Dashlet>,
+    /// Those in which every event counts.
+    pub every: Vec<u32>,
+    /// By category of the program.
+    pub by_category: Vec<Vec<u32>>,
+    /// By watch of the program, from this one on.
+    pub watches: (u32, Vec<u32>),
+}
+
+impl Dashlets {
+    /// Fits `by_category` to the categories of a program: `of` gives full id and dashlet.
+    pub fn count_categories(&mut self, program: &Program, of: &[(Box<str>, u32)]) {
+        self.by_category = vec![Vec::new(); program.categories().len()];
+        for (category, dashlet) in of {
+            if let Ok(index) = program.categories().binary_search(category) {
+                self.by_category[index].push(*dashlet);
+            }
+        }
+    }
+}
