@@ -85,7 +85,7 @@ fn a_running_weir_takes_an_import_a_switch_and_a_rollback() {
     let mut weir = start();
     assert!(!categories(&mut weir, "a new order").contains("orders"));
     let (out, _) = packs(&weir, &["import", "changed.yaml"], true);
-    assert!(out.starts_with("heroku 1.0.1 imported, 70 tests passed\n"), "{out}");
+    assert!(out.starts_with("heroku 1.0.1 imported, ") && out.contains(" tests passed\n"), "{out}");
     assert!(categories(&mut weir, "a new order").contains("heroku.category.orders"));
     let (out, _) = packs(&weir, &["list"], true);
     assert!(out.contains("in use, 1.0.1, imported (number 1)"), "{out}");
