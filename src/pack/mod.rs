@@ -4,8 +4,7 @@
 //! together into one program. Both know no clock, socket or thread. Keys stand once, in [`keys`], from which the reader,
 //! the schema and the reference page all come.
 //!
-//! Read, checked and compiled are fields, knowledge objects, derived fields, categories, alerts, reports, joins and masks.
-//! Dashlets and metrics are read and checked, and evaluated by nothing yet.
+//! Metrics are read and checked, and evaluated by nothing yet; so is what needs a country.
 
 mod alert;
 mod categories;

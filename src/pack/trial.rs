@@ -564,7 +564,9 @@ pub fn describe(verdicts: &[Verdict]) -> String {
     let passed = verdicts.len() - failed - not_run - part;
     out.push_str(&format!("{} tests: {passed} passed, {failed} failed", verdicts.len()));
     if part + not_run > 0 {
-        out.push_str(&format!(", {part} passed in part, {not_run} not run: this version makes no dashlets"));
+        out.push_str(&format!(
+            ", {part} passed in part, {not_run} not run: this version cannot evaluate what they need"
+        ));
     }
     out.push('\n');
     out
@@ -637,7 +639,7 @@ dashlets: [{{id: g, viz: map, group_by: [client_country], agg: count}}]
         assert!(text.contains("not run by this version: dashlets (g)"), "{text}");
         assert!(
             text.ends_with(
-                "5 tests: 2 passed, 2 failed, 0 passed in part, 1 not run: this version makes no dashlets\n"
+                "5 tests: 2 passed, 2 failed, 0 passed in part, 1 not run: this version cannot evaluate what they need\n"
             ),
             "{text}"
         );
