@@ -4,4 +4,5 @@ pub mod books;
 pub mod dashlets;
 pub mod log;
 pub mod metrics;
+mod series;
 pub mod serve;
