@@ -9,6 +9,7 @@ use crate::plan::Plan;
 use crate::plan::mask::Masks;
 use crate::plan::metric::Set;
 use crate::plan::rules::Seen;
+use crate::plan::rules::convert::Number;
 use crate::plan::watch::Part;
 use crate::redact::Redactor;
 use crate::samples::{At, Room, Samples};
@@ -55,7 +56,11 @@ impl Meter {
                 Some(masks) => self.push_shown(*part, masks, seen),
             }
         }
-        samples.add(index, &self.key, at, |slot| seen.number(slot));
+        samples.add(index, &self.key, at, |slot| match seen.value(slot) {
+            // What did not convert to its type is no value.
+            Some(Value::Int(n)) => Some(Number::of(n)),
+            _ => seen.number(slot),
+        });
     }
 
     /// Appends the value of a part to the key.

@@ -131,6 +131,7 @@ pub fn page(flow: &Flow, extra: Vec<MetricFamily>) -> String {
     page.family(&BUILD, [(vec![("version", env!("CARGO_PKG_VERSION").into())], 1)]);
     page.families.extend(flow.stages().family.collect());
     page.families.extend(extra);
+    page.families.extend(super::watched::families(flow));
     page.families.extend(super::series::families(flow));
     let mut text = Vec::new();
     TextEncoder::new().encode(&page.families, &mut text).expect("families with names and metrics encode");

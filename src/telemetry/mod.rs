@@ -6,3 +6,4 @@ pub mod log;
 pub mod metrics;
 mod series;
 pub mod serve;
+mod watched;

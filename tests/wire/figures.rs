@@ -224,3 +224,46 @@ fn a_prometheus_sees_dynos_and_requests_and_that_a_dyno_is_gone() {
     }
     weir.stop().clean();
 }
+
+#[test]
+fn what_alerts_and_reports_count_is_shown() {
+    let pack = "weir: pack/v1\npack: {id: p, version: 1.0.0, title: doors}\nalerts:\n  \
+        - {id: knock, severity: high, mode: on, detect: {s: {message|contains: knock}}, when: each, suppress: {by: [drain], for: 1h}}\n  \
+        - {id: silent, severity: low, mode: shadow, detect: {s: {message: never}}, when: {count: {over: 10s, gte: 1}}}\nreports:\n  \
+        - {id: doors, of: {s: {message|contains: knock}}, window: 1d, columns: [{field: message, title: What}]}\n";
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("pack.yaml"), pack).unwrap();
+    let text = format!(
+        "packs: [pack.yaml]\nledger: {{lateness: 1s}}\nreports: {{dir: reports}}\n{}",
+        pipeline(&[listener("in", "tcp", "")], &[FILES])
+    );
+    let mut weir = Weir::start_in(dir, &text);
+    let mut sender = std::net::TcpStream::connect(weir.address("in")).unwrap();
+    let now = jiff::Timestamp::now();
+    // The last one comes when its window is history.
+    for time in [now, now, now - std::time::Duration::from_secs(5 * 86_400)] {
+        let line = octet(&format!("<190>1 {time} {DRAIN} app web.1 - - knock"));
+        std::io::Write::write_all(&mut sender, line.as_bytes()).unwrap();
+    }
+    let wanted = [
+        "weir_alert_records_total{alert=\"p.alert.knock\",state=\"notice\"} 1",
+        "weir_alert_records_total{alert=\"p.alert.knock\",state=\"sealed\"} 2",
+        "weir_alert_suppressed_total{alert=\"p.alert.knock\"} 1",
+        "weir_alert_inhibited_total{alert=\"p.alert.knock\"} 0",
+        "weir_alert_degraded{alert=\"p.alert.knock\"} 0",
+        "weir_alert_records_total{alert=\"p.alert.silent\",state=\"sealed\"} 0",
+        "weir_report_rows_total{report=\"p.report.doors\"} 2",
+        "weir_report_late_rows_total{report=\"p.report.doors\"} 1",
+        "weir_report_dropped_rows_total{reason=\"spool_full\"} 0",
+    ];
+    let page = weir.wait_for("the figures", |weir| {
+        let page = weir.metrics();
+        let has = |line: &&str| page.lines().any(|known| known == *line);
+        wanted.iter().all(has).then_some(page)
+    });
+    if let Some(promtool) = find("wire::what_alerts_and_reports_count_is_shown", "promtool") {
+        let (well, said) = output(Command::new(promtool).args(["check", "metrics"]), page.as_bytes());
+        assert!(well && said.trim().is_empty(), "{said}");
+    }
+    weir.stop().clean();
+}
