@@ -34,6 +34,7 @@ pub mod ledger;
 pub mod config;
 pub mod pack;
 pub mod catalog;
+pub mod export;
 
 // Threads and I/O.
 pub mod deliver;

@@ -485,7 +485,7 @@ mod tests {
     fn metrics_that_read_alike_share_a_key() {
         let metrics = compile(&[built_in("heroku").unwrap()], &[]).unwrap().watch.metrics.clone();
         let sets: Vec<usize> = metrics.sets.iter().map(|set| set.metrics.len()).collect();
-        assert_eq!(sets, [7, 3, 3, 1, 1]);
+        assert_eq!(sets, [7, 3, 4, 1, 1]);
         let seconds: Vec<&str> =
             metrics.list.iter().filter(|one| one.in_seconds).map(|one| &*one.name).collect();
         assert_eq!(seconds, ["heroku_router_service_seconds", "heroku_router_connect_seconds"]);

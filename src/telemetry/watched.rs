@@ -24,19 +24,20 @@ pub(super) fn families(flow: &Flow) -> Vec<MetricFamily> {
         let alerts = ledger.alerts();
         let alerts = alerts.figures().zip(alerts.degraded());
         let alerts = alerts.map(|((alert, figures), degraded)| {
-            (alert.about.alert.to_string(), figures, u64::from(degraded))
+            (alert.about.alert.to_string(), alert.about.mode.name(), figures, u64::from(degraded))
         });
         let reports = ledger.reports().figures();
         let reports = reports.map(|(report, figures)| (report.id.to_string(), figures));
         (alerts.collect::<Vec<_>>(), reports.collect::<Vec<_>>())
     });
     let by_alert = |family: &Family, figure: fn(&alerts::Figures) -> u64| {
-        family.of(alerts.iter().map(|(id, figures, _)| sample("alert", id, figure(figures))))
+        family.of(alerts.iter().map(|(id, _, figures, _)| sample("alert", id, figure(figures))))
     };
-    let records = alerts.iter().flat_map(|(id, figures, _)| {
+    let records = alerts.iter().flat_map(|(id, mode, figures, _)| {
         let alerts::Figures { notices, sealed, resolved, .. } = *figures;
-        [("notice", notices), ("sealed", sealed), ("resolved", resolved)]
-            .map(|(state, n)| (vec![("alert", id.clone()), ("state", state.into())], n))
+        [("notice", notices), ("sealed", sealed), ("resolved", resolved)].map(|(state, n)| {
+            (vec![("alert", id.clone()), ("mode", mode.to_string()), ("state", state.into())], n)
+        })
     });
     let by_report = |family: &Family, figure: fn(&reports::Figures) -> u64| {
         family.of(reports.iter().map(|(id, figures)| sample("report", id, figure(figures))))
@@ -48,7 +49,7 @@ pub(super) fn families(flow: &Flow) -> Vec<MetricFamily> {
         by_alert(&LATE, |figures| figures.late),
         by_alert(&OVERFLOW, |figures| figures.overflow),
         by_alert(&KEYS, |figures| figures.keys),
-        DEGRADED.of(alerts.iter().map(|(id, _, degraded)| sample("alert", id, *degraded))),
+        DEGRADED.of(alerts.iter().map(|(id, _, _, degraded)| sample("alert", id, *degraded))),
         by_report(&ROWS, |figures| figures.rows),
         by_report(&LATE_ROWS, |figures| figures.late),
         by_report(&UNORDERED, |figures| figures.unordered),

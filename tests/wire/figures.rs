@@ -246,12 +246,12 @@ fn what_alerts_and_reports_count_is_shown() {
         std::io::Write::write_all(&mut sender, line.as_bytes()).unwrap();
     }
     let wanted = [
-        "weir_alert_records_total{alert=\"p.alert.knock\",state=\"notice\"} 1",
-        "weir_alert_records_total{alert=\"p.alert.knock\",state=\"sealed\"} 2",
+        "weir_alert_records_total{alert=\"p.alert.knock\",mode=\"on\",state=\"notice\"} 1",
+        "weir_alert_records_total{alert=\"p.alert.knock\",mode=\"on\",state=\"sealed\"} 2",
         "weir_alert_suppressed_total{alert=\"p.alert.knock\"} 1",
         "weir_alert_inhibited_total{alert=\"p.alert.knock\"} 0",
         "weir_alert_degraded{alert=\"p.alert.knock\"} 0",
-        "weir_alert_records_total{alert=\"p.alert.silent\",state=\"sealed\"} 0",
+        "weir_alert_records_total{alert=\"p.alert.silent\",mode=\"shadow\",state=\"sealed\"} 0",
         "weir_report_rows_total{report=\"p.report.doors\"} 2",
         "weir_report_late_rows_total{report=\"p.report.doors\"} 1",
         "weir_report_dropped_rows_total{reason=\"spool_full\"} 0",
