@@ -5,7 +5,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::pack::{Dashlet, Label, Metric, Pack};
+use crate::pack::{Dashlet, Label, Metric, Of, Pack};
 use crate::plan::metric::Kind;
 use crate::plan::rules::cond::{Key, Subject};
 
@@ -105,15 +105,7 @@ fn datasource() -> Json {
 }
 
 fn own_panel((title, expr, legend): (&str, &str, &str)) -> Panel {
-    Panel {
-        title: title.into(),
-        description: String::new(),
-        kind: "timeseries",
-        unit: "short",
-        targets: vec![(expr.into(), legend.into())],
-        is_stacked: false,
-        is_instant: false,
-    }
+    Panel::lines(title, "", "short", vec![(expr.into(), legend.into())])
 }
 
 fn metric_panel(metric: &Metric, app: Option<(&str, &str)>) -> Panel {
@@ -142,15 +134,7 @@ fn metric_panel(metric: &Metric, app: Option<(&str, &str)>) -> Panel {
             })
             .into(),
     };
-    Panel {
-        title: name.clone(),
-        description: metric.help.clone(),
-        kind: "timeseries",
-        unit,
-        targets,
-        is_stacked: false,
-        is_instant: false,
-    }
+    Panel::lines(name, &metric.help, unit, targets)
 }
 
 /// What a metric is asked for, so that only the chosen apps are shown.
@@ -190,15 +174,9 @@ fn dashlet_panel(pack: &Pack, dashlet: &Dashlet, app: Option<(&str, &str)>) -> O
     let sum = if by.is_empty() { "sum".to_string() } else { format!("sum by ({by})") };
     let expr = format!("{sum} (increase({name}{filter}[{over}]))");
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-    Some(Panel {
-        title: dashlet.title.clone(),
-        description: format!("Dashlet {}.dashlet.{}.", pack.id, dashlet.id),
-        kind,
-        unit: "short",
-        targets: vec![(expr, legend(&labels))],
-        is_stacked,
-        is_instant,
-    })
+    let description = format!("Dashlet {}.dashlet.{}.", pack.id, dashlet.id);
+    let lines = Panel::lines(&dashlet.title, &description, "short", vec![(expr, legend(&labels))]);
+    Some(Panel { kind, is_stacked, is_instant, ..lines })
 }
 
 /// The labels of a metric that are a dashlet's keys, if it counts what the dashlet counts.
@@ -224,7 +202,7 @@ fn fed_by(dashlet: &Dashlet, metric: &Metric) -> Option<Vec<String>> {
 /// The same of weir's own counters, which count every event.
 fn fed_by_own(dashlet: &Dashlet) -> Option<(String, String, Vec<String>)> {
     let [(_, Subject::Key(key))] = &dashlet.group_by[..] else { return None };
-    if dashlet.agg != "count" || !dashlet.of.is_every() {
+    if dashlet.agg != "count" || dashlet.of != Of::Every {
         return None;
     }
     let (name, label, _) = OWN_COUNTERS.into_iter().find(|(_, _, known)| known == key)?;
@@ -250,6 +228,12 @@ fn placed(rows: Vec<(String, Vec<Panel>)>) -> Vec<Json> {
 }
 
 impl Panel {
+    /// A panel of lines over time.
+    fn lines(title: &str, description: &str, unit: &'static str, targets: Vec<(String, String)>) -> Panel {
+        let (title, description) = (title.into(), description.into());
+        Panel { title, description, kind: "timeseries", unit, targets, is_stacked: false, is_instant: false }
+    }
+
     fn json(&self, id: usize, x: usize, y: usize) -> Json {
         let target = |(at, (expr, legend)): (usize, &(String, String))| {
             json!({

@@ -123,14 +123,8 @@ impl AllSeries {
                 for (cell, taken) in samples.cells[row.cells as usize..].iter().zip(&set.metrics) {
                     let bins = if taken.kind == Kind::Histogram { bins.next() } else { None };
                     if let (Some(place), 1..) = (places[taken.metric as usize], cell.count) {
-                        let metric = &self.of.list[place];
-                        self.states[place].add(
-                            metric,
-                            (!is_other).then_some(key),
-                            cell,
-                            bins,
-                            self.reached_us,
-                        );
+                        let key = (!is_other).then_some(key);
+                        self.states[place].add(&self.of.list[place], key, cell, bins);
                     }
                 }
             }
@@ -171,19 +165,9 @@ impl AllSeries {
 
 impl State {
     /// Adds the samples of a cell; without a key they are not told apart.
-    fn add(
-        &mut self,
-        metric: &Metric,
-        key: Option<&[u8]>,
-        cell: &Cell,
-        bins: Option<&[u32; BINS]>,
-        now_us: i64,
-    ) {
+    fn add(&mut self, metric: &Metric, key: Option<&[u8]>, cell: &Cell, bins: Option<&[u32; BINS]>) {
         if let Some(known) = key.and_then(|key| self.series.get_mut(key)) {
             return known.add(metric, cell, bins);
-        }
-        if self.series.len() >= metric.series_max {
-            self.series.retain(|_, series| series.lasts(metric, now_us));
         }
         match key.filter(|_| self.series.len() < metric.series_max) {
             Some(key) => {

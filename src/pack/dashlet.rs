@@ -24,12 +24,6 @@ pub enum Of {
     Cond(Cond),
 }
 
-impl Of {
-    pub fn is_every(&self) -> bool {
-        *self == Of::Every
-    }
-}
-
 /// A dashlet, as its pack has it.
 #[derive(Clone, Debug)]
 pub struct Dashlet {

@@ -34,7 +34,7 @@ mod witness;
 
 pub use alert::Alert;
 pub use compile::{CompileError, Compiled, Extra, compile, compile_for, kinds};
-pub use dashlet::Dashlet;
+pub use dashlet::{Dashlet, Of};
 pub use metric::{Label, Metric};
 pub use read::{id_of, is_pack, load, path_of, read};
 pub use site::{Filter, Site, site};
