@@ -32,10 +32,14 @@ impl Meter {
     /// Takes the samples of an event that rules were run over.
     #[inline(always)]
     pub fn see(&mut self, plan: &Plan, batch: &Batch, seen: &Seen, out: &mut Vec<Samples>) {
-        let metrics = &plan.watch.metrics;
-        if metrics.list.is_empty() {
-            return;
+        if !plan.watch.metrics.list.is_empty() {
+            self.see_any(plan, batch, seen, out);
         }
+    }
+
+    #[inline(never)]
+    fn see_any(&mut self, plan: &Plan, batch: &Batch, seen: &Seen, out: &mut Vec<Samples>) {
+        let metrics = &plan.watch.metrics;
         let at = At { number: batch.number, received_us: batch.received_us };
         self.looked = None;
         metrics.each(seen.matched(), |set| {
