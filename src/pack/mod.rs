@@ -4,7 +4,7 @@
 //! together into one program. Both know no clock, socket or thread. Keys stand once, in [`keys`], from which the reader,
 //! the schema and the reference page all come.
 //!
-//! Metrics are read and checked, and evaluated by nothing yet; so is what needs a country.
+//! Metrics are read and checked, and evaluated by nothing yet.
 
 mod alert;
 mod categories;
@@ -12,6 +12,7 @@ mod check;
 mod compile;
 mod dashlet;
 mod condition;
+mod country;
 pub mod coverage;
 mod detect;
 pub mod explain;

@@ -191,7 +191,14 @@ pub fn write(
         }
     }
     let id = escaped(&report.id);
-    writeln!(out, "<footer>{id} · weir {}</footer>\n</body></html>", env!("CARGO_PKG_VERSION"))
+    let credit = report.attribution.as_ref().map_or(String::new(), |one| {
+        let text = escaped(&one.text);
+        match one.link.is_empty() {
+            true => format!(" · {text}"),
+            false => format!(" · <a href=\"{}\">{text}</a>", escaped(&one.link)),
+        }
+    });
+    writeln!(out, "<footer>{id} · weir {}{credit}</footer>\n</body></html>", env!("CARGO_PKG_VERSION"))
 }
 
 /// Appends a chart of bars, the largest first.
