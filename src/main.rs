@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use weir::catalog::Catalog;
 use weir::cli::{self, Cli, Command};
+use weir::compile;
 use weir::config::{self, Pipeline, Problems, schema};
 use weir::pack::{self, Pack, trial};
 use weir::plan::Format;
@@ -65,7 +66,8 @@ fn execute(command: Command) -> Result<(), Failure> {
             let pipeline = load(Some(&args.path))?;
             let catalog = Catalog::load(&pipeline).map_err(|problems| said_problems(&problems))?;
             let packs = &catalog.packs;
-            let site = pack::site(&pipeline, packs).map_err(|problems| said_problems(&problems))?;
+            let mut site = pack::site(&pipeline, packs).map_err(|problems| said_problems(&problems))?;
+            site.extra.countries = compile::countries(&pipeline).map_err(Failure::Error)?;
             pack::compile_for(packs, &[], &site.extra).map_err(|error| Failure::Error(error.to_string()))?;
             let warnings = catalog.warnings();
             if !warnings.is_empty() {
