@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::names::{child, entries, text};
+use super::names::{child, entries, items, text};
 use crate::config::node::Node;
 use crate::config::read::Reader;
 use crate::plan::rules::convert::Type;
@@ -36,6 +36,11 @@ pub(super) fn add(r: &mut Reader<'_>, root: &Node, fields: &mut Vec<FieldSpec>) 
             let message = format!("field `{name}` is no address, so it has no country");
             r.note(at, message, "`client_ip: {type: ip, enrich: geo}`");
             continue;
+        }
+        let mut derived = items(child(root, "derive")).iter().filter_map(|one| text(child(one, "field")));
+        if derived.any(|field| field == name) {
+            let message = format!("field `{name}` is derived, and countries are looked up before that");
+            r.note(at, message, "it is extracted, or taken from a list");
         }
         let declared =
             fields.iter().position(|field| *field.name == *country).map(|place| fields.remove(place));
@@ -127,6 +132,9 @@ knowledge_objects: [{id: a, kind: a, rules: [{applies_to: {source: a}, extract: 
             let problems = read("p", &format!("{HEAD}fields: {fields}\n"), &[], &[]).unwrap_err().to_string();
             assert!(problems.contains(says), "{fields}: {problems}");
         }
+        let derived = "fields: {a: {type: string}, b_ip: {type: ip, enrich: geo}}\nderive: [{field: b_ip, first_of: [{from: a}]}]";
+        let problems = read("p", &format!("{HEAD}{derived}\n"), &[], &[]).unwrap_err().to_string();
+        assert!(problems.contains("field `b_ip` is derived, and countries"), "{problems}");
         let text = format!("{HEAD}dashlets: [{{id: d, viz: map, group_by: [client_country]}}]\n");
         let problems = read("p", &text, &[], &[]).unwrap_err().to_string();
         assert!(problems.contains("unknown field `client_country`"), "{problems}");
