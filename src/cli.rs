@@ -11,7 +11,11 @@ use clap_complete::Shell;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+pub use import::{Import, ImportOf};
+
 use crate::config;
+
+mod import;
 
 /// Receives log drains at line rate, understands every message, keeps the books of what came and what was lost, and
 /// hands normalized events on.
@@ -41,6 +45,7 @@ pub enum Command {
     Explain(Explain),
     Coverage(Coverage),
     Pack(Packs),
+    Import(Import),
     Notify(Notify),
     /// Print the built-in pipeline, commented: a file to start from
     #[command(after_help = "Example:
@@ -651,6 +656,9 @@ mod tests {
             "weir pack list --admin 127.0.0.1:1 --state s",
             "weir notify",
             "weir notify test",
+            "weir import",
+            "weir import sigma",
+            "weir import sigma a --id A",
             "weir drain-setup",
             "weir drain-setup x;rm",
             "weir drain-setup my-app --host a/b",

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use weir::catalog::Catalog;
+use weir::catalog::{Catalog, sigma};
 use weir::cli::{self, Cli, Command};
 use weir::compile;
 use weir::config::{self, Pipeline, Problems, schema};
@@ -78,6 +78,15 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Test(args) => test_pack(&args),
         Command::Explain(args) => explain(&args),
         Command::Coverage(args) => coverage(&args),
+        Command::Import(cli::Import { of: cli::ImportOf::Sigma { path, out, id } }) => {
+            let imported = sigma::import(&id, &sigma::files(&path)?);
+            eprint!("{}", imported.describe());
+            match out {
+                _ if imported.taken == 0 => Err(Failure::Said),
+                Some(out) => Ok(std::fs::write(out, imported.pack)?),
+                None => print(&imported.pack),
+            }
+        }
         Command::Pack(args) => {
             let (out, besides) = site::run(args.command).map_err(|why| {
                 eprint!("{why}");
