@@ -238,13 +238,28 @@ fn rule<'f>(file: &'f str, source: &str) -> Result<Rule<'f>, String> {
             return Err(format!("`{other}`: only rules that look at one event become alerts"));
         }
     }
-    let line = |name: &str| text(child(root, name)).map(one_line).filter(|text| !text.is_empty());
-    let title = line("title").ok_or("it has no `title`")?;
+    let title = line(root, "title").ok_or("it has no `title`")?;
+    let mut notes = Vec::new();
+    let (detect, fields) = detection(root, &mut notes)?;
+    let level = line(root, "level").unwrap_or_default();
+    let known = LEVELS.iter().find(|(name, ..)| level == *name);
+    if known.is_none() {
+        notes.push(format!("level `{level}` is taken for medium"));
+    }
+    let (_, severity, threat) = known.unwrap_or(&LEVELS[2]);
+    let positives = lines(root, "falsepositives");
+    let runbook = match positives.is_empty() {
+        true => String::new(),
+        false => format!("Known false positives: {}.", positives.join("; ").trim_end_matches('.')),
+    };
+    Ok(Rule { file, title, about: about(root), severity, threat: *threat, detect, runbook, fields, notes })
+}
+
+/// The condition of an alert, and the fields that it asks about.
+fn detection(root: &Node, notes: &mut Vec<String>) -> Result<(Node, BTreeMap<String, bool>), String> {
     let detection = child(root, "detection").ok_or("it has no `detection`")?;
     let Value::Map(blocks) = &detection.value else { return Err("`detection` is no mapping".into()) };
-    let mut notes = Vec::new();
-    let mut fields = BTreeMap::new();
-    let mut detect = Vec::new();
+    let (mut fields, mut detect) = (BTreeMap::new(), Vec::new());
     for (name, node) in blocks.iter().filter(|(name, _)| name.text != "condition") {
         match name.text.as_str() {
             "timeframe" => {
@@ -259,34 +274,36 @@ fn rule<'f>(file: &'f str, source: &str) -> Result<Rule<'f>, String> {
         detect.push((name.clone(), literal(node)));
     }
     let mut condition = condition(child(detection, "condition"))?;
-    if let Some(source) = log_source(root, &mut notes) {
+    if let Some(source) = log_source(root, notes) {
         detect.insert(0, named(SOURCE, source));
         condition = format!("{SOURCE} and ({condition})");
     }
     detect.push(named("condition", word(&condition)));
-    let level = line("level");
-    let known = LEVELS.iter().find(|(name, ..)| level.as_deref() == Some(*name));
-    if known.is_none() {
-        notes.push(format!("level `{}` is taken for medium", level.as_deref().unwrap_or("")));
-    }
-    let (_, severity, threat) = known.unwrap_or(&LEVELS[2]);
-    let list = |name: &str| {
-        let node = child(root, name);
-        let one = text(node).into_iter().chain(items(node).iter().filter_map(|item| text(Some(item))));
-        one.map(one_line).collect::<Vec<_>>()
-    };
-    let about = [("Sigma rule", "id"), ("by", "author"), ("license", "license"), ("status", "status")];
-    let about = about.iter().filter_map(|(what, name)| Some(format!("{what} {}", line(name)?)));
-    let lists = [("tags", list("tags")), ("see", list("references"))];
-    let lists = lists.iter().filter(|(_, list)| !list.is_empty());
-    let about = about.chain(lists.map(|(what, list)| format!("{what} {}", list.join(", ")))).collect();
-    let positives = list("falsepositives");
-    let runbook = match positives.is_empty() {
-        true => String::new(),
-        false => format!("Known false positives: {}.", positives.join("; ").trim_end_matches('.')),
-    };
-    let detect = Node { at: NOWHERE, end: NOWHERE, value: Value::Map(detect) };
-    Ok(Rule { file, title, about, severity, threat: *threat, detect, runbook, fields, notes })
+    Ok((Node { at: NOWHERE, end: NOWHERE, value: Value::Map(detect) }, fields))
+}
+
+/// What people may want to know of a rule, a line each.
+fn about(root: &Node) -> Vec<String> {
+    let single = [("Sigma rule", "id"), ("by", "author"), ("license", "license"), ("status", "status")];
+    let single = single.iter().filter_map(|(what, name)| Some(format!("{what} {}", line(root, name)?)));
+    let lists = [("tags", lines(root, "tags")), ("see", lines(root, "references"))];
+    let lists = lists.into_iter().filter(|(_, list)| !list.is_empty());
+    single.chain(lists.map(|(what, list)| format!("{what} {}", list.join(", ")))).collect()
+}
+
+/// A single value, or those of a list.
+fn texts(node: Option<&Node>) -> impl Iterator<Item = &str> {
+    text(node).into_iter().chain(items(node).iter().filter_map(|item| text(Some(item))))
+}
+
+/// The value of a key, on one line; nothing if it is empty.
+fn line(root: &Node, name: &str) -> Option<String> {
+    text(child(root, name)).map(one_line).filter(|text| !text.is_empty())
+}
+
+/// The values of a key, each on one line.
+fn lines(root: &Node, name: &str) -> Vec<String> {
+    texts(child(root, name)).map(one_line).collect()
 }
 
 /// A text without line ends and other control characters.
@@ -298,8 +315,7 @@ fn one_line(text: &str) -> String {
 
 /// The condition, of a list any.
 fn condition(node: Option<&Node>) -> Result<String, String> {
-    let all: Vec<&str> =
-        text(node).into_iter().chain(items(node).iter().filter_map(|item| text(Some(item)))).collect();
+    let all: Vec<&str> = texts(node).collect();
     if let Some(counting) = all.iter().find_map(|one| one.split_once('|')) {
         return Err(format!("`|{}`: aggregations of conditions are not evaluated", counting.1));
     }
@@ -345,10 +361,7 @@ fn asked(node: &Node, fields: &mut BTreeMap<String, bool>) {
                 let number = modifiers.any(|modifier| matches!(modifier, "gt" | "gte" | "lt" | "lte"));
                 add(field, number, fields);
                 if parts.any(|modifier| modifier == "fieldref") {
-                    let others = text(Some(value))
-                        .into_iter()
-                        .chain(items(Some(value)).iter().filter_map(|one| text(Some(one))));
-                    others.for_each(|other| add(other, false, fields));
+                    texts(Some(value)).for_each(|other| add(other, false, fields));
                 }
             }
         }
