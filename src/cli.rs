@@ -11,11 +11,11 @@ use clap_complete::Shell;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-pub use import::{Import, ImportOf};
+pub use exchange::{Export, ExportOf, Import, ImportOf};
 
 use crate::config;
 
-mod import;
+mod exchange;
 
 /// Receives log drains at line rate, understands every message, keeps the books of what came and what was lost, and
 /// hands normalized events on.
@@ -44,6 +44,7 @@ pub enum Command {
     Test(Test),
     Explain(Explain),
     Coverage(Coverage),
+    Export(Export),
     Pack(Packs),
     Import(Import),
     Notify(Notify),

@@ -78,7 +78,7 @@ impl Collect {
 }
 
 /// Appends the value of a part to a key; `text` is scratch.
-fn push_part(part: Part, seen: &Seen, text: &mut Vec<u8>, out: &mut Vec<u8>) {
+pub fn push_part(part: Part, seen: &Seen, text: &mut Vec<u8>, out: &mut Vec<u8>) {
     text.clear();
     let (mut any, mut is_number) = (false, false);
     match part {

@@ -122,7 +122,7 @@ pub fn countries(pipeline: &Pipeline) -> Result<Option<Arc<Countries>>, String> 
     Ok(Some(Arc::new(table)))
 }
 
-/// The rules of packs that were read, without their reports and dashlets.
+/// The rules of packs that were read, without their reports, dashlets and metrics.
 ///
 /// # Errors
 /// Why the packs do not go together.
@@ -131,6 +131,7 @@ pub fn rules_of(packs: &[Pack], before: Option<&Plan>) -> Result<Rules, String> 
     for pack in &mut packs {
         pack.reports.clear();
         pack.dashlets.clear();
+        pack.metrics.clear();
     }
     rules_for(&packs, &Extra::default(), before)
 }
@@ -141,7 +142,9 @@ fn rules_for(packs: &[Pack], extra: &Extra, before: Option<&Plan>) -> Result<Rul
     let compiled = compiled.map_err(|error| error.to_string())?;
     // Kinds that were given once are named for as long as the process lives.
     let is_needed = !compiled.program.is_empty() || known.is_some() || !compiled.watch.alerts.is_empty();
-    let is_read = !compiled.watch.reports.list.is_empty() || !compiled.watch.dashlets.list.is_empty();
+    let is_read = !compiled.watch.reports.list.is_empty()
+        || !compiled.watch.dashlets.list.is_empty()
+        || !compiled.watch.metrics.list.is_empty();
     let is_needed = is_needed || is_read;
     Ok(Rules { program: Some(compiled.program).filter(|_| is_needed), watch: compiled.watch })
 }

@@ -242,6 +242,12 @@ impl Alerts {
         self.plan.watch.alerts.iter().zip(self.states.iter().map(with_keys))
     }
 
+    /// By alert: whether values of windows that are yet to be sealed may be too low.
+    pub fn degraded(&self) -> impl Iterator<Item = bool> {
+        let from_us = self.now_us.saturating_sub(self.lateness_us()).max(0);
+        self.states.iter().map(move |state| state.degraded_until_us > from_us)
+    }
+
     /// Takes what a batch told; first all that is due up to its receive time.
     pub fn apply(&mut self, signals: Option<&Signals>, received_us: i64) {
         self.advance(received_us);

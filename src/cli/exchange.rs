@@ -1,8 +1,8 @@
-//! `weir import`: rules of others as a pack.
+//! `weir import` and `weir export`: rules of others as a pack, packs as others read them.
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 /// Make a pack of rules of others
 #[derive(Args, Debug)]
@@ -31,6 +31,25 @@ Alerts are off, and `each` matching event is one. Fields are read from JSON bodi
         #[arg(long, value_name = "ID", default_value = "sigma", value_parser = id)]
         id: String,
     },
+}
+
+/// Print what others need to know of packs: a dashboard for Grafana, alerting rules for Prometheus
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  weir export grafana > weir.json
+  weir export prometheus-rules my-pack.yaml > weir.rules.yml")]
+pub struct Export {
+    #[arg(value_enum)]
+    pub what: ExportOf,
+    /// Packs, in order: paths, or ids of those that are compiled in
+    #[arg(value_name = "PACK", default_value = "heroku")]
+    pub packs: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ExportOf {
+    Grafana,
+    PrometheusRules,
 }
 
 fn id(text: &str) -> Result<String, String> {
