@@ -22,7 +22,7 @@ const MINUTE_US: i64 = 60_000_000;
 const PACK: &str = r#"
 weir: pack/v1
 pack: {id: p, version: 1.0.0, title: P, license: Apache-2.0}
-fields: {k: {type: string}, v: {type: u32}}
+fields: {k: {type: string}, v: {type: u32}, from_ip: {type: ip, enrich: geo}}
 knowledge_objects:
   - {id: app, kind: app, rules: [{applies_to: {source: app}, extract: [{kv: {}}]}]}
 categories: [{id: some, title: Some, detect: {s: {v|exists: true}}}]
@@ -34,7 +34,12 @@ dashlets:
   - {id: level, title: L, viz: donut, group_by: [severity]}
   - {id: slow, title: P, viz: table, group_by: [k], agg: p95, value: v, bucket: hour}
   - {id: days, title: D, viz: line, group_by: [computer], bucket: day}
+  - {id: geo, title: G, viz: map, group_by: [from_country]}
 "#;
+
+/// An address by drain, and its country.
+const COUNTRIES: [(&str, &str); 3] =
+    [("193.0.6.139", "NL"), ("[2001:67c:2e8:22::c100:68b]:443", "NL"), ("10.0.0.1", "ZZ")];
 
 /// An event: milliseconds behind the start, drain, key, value or none.
 #[derive(Clone, Debug)]
@@ -55,7 +60,8 @@ impl One {
         let time = String::from_utf8_lossy(&time::write(self.time_us())).into_owned();
         let value = value.map_or(String::new(), |value| format!(" v={value}"));
         let level = if *key == 0 { "ERROR " } else { "" };
-        format!("<190>1 {time} d.{drain} app web.1 - - {level}k=k{key}{value}")
+        let (from, _) = COUNTRIES[usize::from(*drain)];
+        format!("<190>1 {time} d.{drain} app web.1 - - {level}k=k{key}{value} from_ip={from}")
     }
 }
 
@@ -120,7 +126,10 @@ fn all_of(ledger: &Ledger) -> Vec<Json> {
     let hour = Query { from_us: Some(START_US), to_us: Some(START_US + 60 * MINUTE_US), ..Query::default() };
     let day = Query { to_us: Some(START_US + 1_440 * MINUTE_US), ..hour };
     let ids = ["number", "sum", "most", "mean", "level", "slow"];
-    ids.iter().map(|id| shown(ledger, id, hour)).chain([shown(ledger, "days", day)]).collect()
+    ids.iter()
+        .map(|id| shown(ledger, id, hour))
+        .chain([shown(ledger, "days", day), shown(ledger, "geo", hour)])
+        .collect()
 }
 
 fn events() -> impl Strategy<Value = Vec<One>> {
@@ -199,6 +208,13 @@ proptest! {
         prop_assert_eq!(found, level);
         let days: i64 = rows(&all[6]).iter().map(|row| row["value"].as_i64().unwrap()).sum();
         prop_assert_eq!(days, events.len() as i64);
+        let countries = oracle(&events, |one| Some(COUNTRIES[usize::from(one.drain)].1.to_string()), count);
+        let found: Vec<_> = rows(&all[7]).iter().map(|row| {
+            (row["key"]["from_country"].as_str().unwrap().to_string(), row["value"].as_i64().unwrap(), points(row))
+        }).collect();
+        prop_assert_eq!(found, countries);
+        prop_assert_eq!(&all[7]["attribution"], "IP Geolocation by DB-IP (https://db-ip.com)");
+        prop_assert_eq!(&all[6]["attribution"], &Json::Null);
         for row in rows(&all[5]) {
             let mut values: Vec<u8> = events.iter()
                 .filter(|one| row["key"]["k"] == format!("k{}", one.key)).filter_map(|one| one.value).collect();

@@ -5,6 +5,7 @@
 
 pub mod change;
 mod part;
+pub mod sigma;
 pub mod store;
 pub mod tree;
 mod yaml;

@@ -33,6 +33,9 @@ pub fn table(table: &Table, out: &mut Vec<u8>) {
     json.raw("keys", &names(&dashlet.keys));
     json.time("complete_to", table.complete_to_us);
     json.raw("degraded", if table.degraded { b"true" } else { b"false" });
+    if let Some(attribution) = &dashlet.attribution {
+        json.text("attribution", &attribution.to_string());
+    }
     json.list("rows", &table.rows, |json, row: &Row| {
         json.object("key", |key| {
             for ((name, _), value) in dashlet.keys.iter().zip(&row.key) {

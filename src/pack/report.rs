@@ -390,6 +390,11 @@ fn one(of: &Of<'_>, name: String, join: Option<usize>, program: &Program, zone: 
             None => tables.push(Table { by, figures: vec![figure] }),
         }
     }
+    let attribution = cells.iter().find_map(|cell| match cell.what {
+        What::Slot(slot) | What::Number(slot) => program.attribution(slot),
+        _ => None,
+    });
+    let attribution = attribution.cloned();
     let shape = format!("{:?}{:?}{:?}{:?}", report.of, report.window_us, cells, tables);
     report::Report {
         id: format!("{}.report.{}", pack.id, report.id).into(),
@@ -405,6 +410,7 @@ fn one(of: &Of<'_>, name: String, join: Option<usize>, program: &Program, zone: 
         join: join.map(|join| join as u32),
         merge,
         tables,
+        attribution,
         shape: hash_of(shape.as_bytes()),
     }
 }

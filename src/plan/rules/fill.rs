@@ -1,6 +1,6 @@
 //! Fields: those that the parser found, and those that objects, lists and tables add.
 
-use super::convert::{Number, Type};
+use super::convert::{Number, Type, address};
 use super::extract::{self, Extractor, Found, Piece, Source};
 use super::program::{SlotId, Step, Take};
 use super::run::{Run, in_order};
@@ -242,6 +242,11 @@ impl Run<'_, '_> {
                     let Some(class) = number.filter(|status| *status >= 100) else { continue };
                     let text = [b'0' + (class / 100) as u8, b'x', b'x'];
                     made(self.subjects.made, &text)
+                }
+                (Take::Country, Value::Text(span)) => {
+                    let address = address(text_of(self.subjects, span));
+                    let (Some(countries), Some(address)) = (&program.countries, address) else { continue };
+                    made(self.subjects.made, countries.of(address).letters())
                 }
                 (take, Value::List(span)) => {
                     let text = text_of(self.subjects, span);
