@@ -80,8 +80,8 @@ fn rest(event: &Event) -> (KindId, Severity, Option<u8>) {
 fn place(event: &Event, source: &[u8], process: &[u8]) -> Option<usize> {
     let (Some(first), Some(last)) = (source.last(), process.last()) else { return None };
     let few = source.len() <= TEXT_BYTES && process.len() <= TEXT_BYTES;
-    let texts = process.len() << 3 ^ source.len() << 5 ^ *first as usize ^ (*last as usize) * 5;
-    few.then_some((texts ^ (event.kind.0 as usize) * 11 ^ (event.severity as usize) << 4) % PLACES)
+    let texts = process.len() * 8 + source.len() * 32 + *first as usize + *last as usize * 5;
+    few.then_some((texts + event.kind.0 as usize * 11 + event.severity as usize * 16) % PLACES)
 }
 
 impl Run<'_, '_> {
