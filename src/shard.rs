@@ -114,6 +114,7 @@ impl Shard {
     /// The open tally, if it holds anything.
     pub fn take_tally(&mut self) -> Option<Box<Tally>> {
         self.tally_since_us.take()?;
+        self.collect.hand_over(&self.tally.sums);
         Some(std::mem::take(&mut self.tally))
     }
 
