@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each target that includes this uses a part of it")]
 
 pub mod hostile;
+pub mod windows;
 
 use std::hint::black_box;
 use std::net::IpAddr;
@@ -209,17 +210,25 @@ impl Work {
         Work { plan: plan(format), shard: Shard::default(), out: Outcome::default(), now_us: START_US }
     }
 
-    /// Gives the plan packs, by id or path, a final `!` for all their alerts on, or so many rules of one literal each.
+    /// Gives the plan packs, by id or path, a final `!` for all their alerts on, a final `+` for their dashlets too, or so
+    /// many rules of one literal each.
     pub fn know(&mut self, rules: &str) {
         let mut packs = match rules.parse::<usize>() {
             Ok(n) => vec![literals(n)],
             Err(_) => {
-                let names: Vec<&str> = rules.trim_end_matches('!').split(',').collect();
+                let names: Vec<&str> = rules.trim_end_matches(['!', '+']).split(',').collect();
                 pack::load_all(&names, &[]).expect("packs without problems")
             }
         };
         if rules.ends_with('!') {
             packs.iter_mut().flat_map(|pack| &mut pack.alerts).for_each(|alert| alert.mode = "on".into());
+        }
+        if rules.ends_with('+') {
+            packs.iter_mut().for_each(|pack| pack.reports.clear());
+            let pack::Compiled { program, watch } =
+                pack::compile(&packs, &[]).expect("packs that go together");
+            (self.plan.rules, self.plan.watch) = (Some(program), watch);
+            return;
         }
         let rules = compile::rules_of(&packs, None).expect("packs that go together");
         rules.put_in(&mut self.plan);
