@@ -12,8 +12,8 @@ use super::convert::Type;
 use super::extract::{Extractor, Kv, Piece};
 use super::matcher::{Asked, Bit, Matcher};
 use super::program::{
-    Derived, Field, HeadKeys, Lazy, LazyOp, Node, Object, PHASES, Phase, Program, Purpose, Rule, RuleId,
-    Slot, SlotId, Step, Take, Taken, TextNeed,
+    Derived, Field, Lazy, LazyOp, Node, Object, PHASES, Phase, Program, Purpose, Rule, RuleId, Slot, SlotId,
+    Step, Take, Taken, TextNeed,
 };
 use super::{literals, regex};
 use crate::event::{FieldId, KindId, Severity};
@@ -28,8 +28,6 @@ pub struct Spec {
     pub kinds: Vec<Box<str>>,
     /// Names of the fields that the parser writes by number, by `FieldId`.
     pub known_fields: &'static [&'static str],
-    /// Of them, those that the parser only writes where they are addresses.
-    pub addresses: &'static [FieldId],
     pub fields: Vec<FieldSpec>,
     pub objects: Vec<ObjectSpec>,
     /// The kind that the parser found counts unless an object before this one gives another.
@@ -199,9 +197,6 @@ impl Builder {
                 builtin_at: spec.builtin_at as u32,
                 slots: Vec::new(),
                 text: None,
-                head: HeadKeys::default(),
-                known_bits: Vec::new(),
-                severity_is_late: false,
                 keys_first: Vec::new(),
                 by_kind: Vec::new(),
                 by_severity: Vec::new(),
@@ -209,7 +204,6 @@ impl Builder {
                 asks_around: false,
                 asks_peer: false,
                 known: vec![None; spec.known_fields.len()],
-                addresses: spec.addresses,
                 wants_fields: true,
                 named: Default::default(),
                 name_lengths: 0,
@@ -425,9 +419,7 @@ impl Builder {
                     DeriveStep::Map { .. } => None,
                 };
                 self.program.derive_reads_text |= conds.is_some_and(reads_text);
-                self.program.severity_is_late |= conds.is_some_and(asks_severity);
             }
-            self.program.severity_is_late |= derive.field.is_none();
             let field =
                 derive.field.as_ref().map(|name| self.field(name).expect("the checker knows the field"));
             self.program.derived.push(Derived { field, steps });
@@ -454,7 +446,6 @@ impl Builder {
                 None => need.always = true,
             }
         }
-        self.program.severity_is_late |= phase != Phase::Last && asks_severity(cond);
         self.program.any_rule[phase as usize] = true;
         self.program.rules.push(Rule { root, phase, purpose });
         Ok(())
@@ -608,12 +599,13 @@ impl Builder {
     }
 
     fn finish(mut self) -> Program {
-        self.program.know_bits(&self.asked);
         for (slot, asked) in self.program.slots.iter_mut().zip(self.asked) {
             let long = slot.subject == Subject::Text;
             slot.matcher = Matcher::new(asked, long);
         }
-        self.program.part_keys();
+        // What is only read is not looked at before.
+        let slots = &self.program.slots;
+        self.program.keys_first.retain(|(_, slot)| !slots[*slot as usize].matcher.is_empty());
         let bits_of = |key: Key, values: &[&str]| -> Vec<Box<[Bit]>> {
             let Some(slot) = self.slots.get(&Subject::Key(key)) else { return Vec::new() };
             let matcher = &self.program.slots[*slot as usize].matcher;
@@ -630,6 +622,10 @@ impl Builder {
         let kinds: Vec<&str> = self.program.kinds.iter().map(|kind| &**kind).collect();
         self.program.by_kind = bits_of(Key::Kind, &kinds);
         self.program.by_severity = bits_of(Key::Severity, &Severity::ALL.map(Severity::name));
+        for need in &mut self.program.text_need {
+            need.guards.sort_unstable();
+            need.guards.dedup();
+        }
         self.program.bits = self.fires.len();
         self.program.fires = self.fires.into_iter().map(Vec::into_boxed_slice).collect();
         debug_assert!(self.program.always.len() == PHASES);
@@ -644,12 +640,6 @@ fn reads_text(cond: &Cond) -> bool {
         reads |= matches!(&test.op, Op::Same(Subject::Text));
     });
     reads
-}
-
-fn asks_severity(cond: &Cond) -> bool {
-    let mut asks = false;
-    cond.tests(&mut |test| asks |= test.subject == Subject::Key(Key::Severity));
-    asks
 }
 
 /// How often a test holds, roughly: keys often, a long literal hardly ever. By feel; only speed depends on it.

@@ -23,10 +23,6 @@ impl Run<'_, '_> {
             let ty = program.slots[slot as usize].ty;
             let fits = match (ty, field.value) {
                 (Type::Text | Type::List, _) | (Type::Bool, Value::Bool(_)) => true,
-                (Type::Whole(max), Value::Int(n)) => n <= max,
-                (Type::Ip, Value::Text(_)) if matches!(field.name, Name::Known(id) if program.addresses.contains(&id)) => {
-                    true
-                }
                 (ty, Value::Int(_) | Value::Raw(_)) if ty.is_number() => {
                     number_of(self.subjects, ty, field.value).is_some()
                 }

@@ -59,15 +59,6 @@ pub(super) struct Asked {
     pub networks: Vec<(IpNet, Bit)>,
 }
 
-impl Asked {
-    /// The bits of all that is asked; some come more than once.
-    pub fn bits(&self) -> impl Iterator<Item = Bit> + '_ {
-        let texts = self.texts.iter().map(|text| text.0);
-        let others = self.numbers.iter().map(|number| number.2).chain(self.networks.iter().map(|net| net.1));
-        self.present.into_iter().chain(texts).chain(others)
-    }
-}
-
 impl Matcher {
     /// `long` says that values are long texts, of which whole ones are found by the automaton too.
     pub fn new(asked: Asked, long: bool) -> Matcher {

@@ -10,7 +10,6 @@ pub mod cond;
 pub mod convert;
 mod extract;
 mod fill;
-mod head;
 mod literals;
 mod matcher;
 pub mod plain;

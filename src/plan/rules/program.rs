@@ -11,7 +11,6 @@ use regex_automata::meta::Regex;
 use super::cond::{Glob, Key, Subject};
 use super::convert::Type;
 use super::extract::Extractor;
-use super::head::Known;
 use super::matcher::{Bit, Matcher};
 use crate::event::{FieldId, KindId};
 
@@ -156,18 +155,8 @@ pub(super) enum Step {
 #[derive(Debug, Default)]
 pub(super) struct TextNeed {
     pub always: bool,
-    /// Or if one of these is true, which a head decides.
-    pub by_head: Vec<Bit>,
-    /// Or one of these.
+    /// Or if one of these is true.
     pub guards: Vec<Bit>,
-}
-
-/// Slots of the keys that a head goes by, as far as something is asked of them.
-#[derive(Debug, Default)]
-pub(super) struct HeadKeys {
-    pub source: Option<SlotId>,
-    pub process: Option<SlotId>,
-    pub sent: Option<SlotId>,
 }
 
 /// Compiled rules.
@@ -178,12 +167,7 @@ pub struct Program {
     pub(super) builtin_at: u32,
     pub(super) slots: Vec<Slot>,
     pub(super) text: Option<SlotId>,
-    pub(super) head: HeadKeys,
-    /// By bit: what has to be known of an event to know it.
-    pub(super) known_bits: Vec<Known>,
-    /// Whether the severity is known for good only when the last phase begins.
-    pub(super) severity_is_late: bool,
-    /// Other keys that are asked about and known before any object has run.
+    /// Keys that are asked about and known before any object has run.
     pub(super) keys_first: Vec<(Key, SlotId)>,
     /// The bits that are true of each kind, by `KindId`.
     pub(super) by_kind: Vec<Box<[Bit]>>,
@@ -196,8 +180,6 @@ pub struct Program {
     pub(super) asks_peer: bool,
     /// By `FieldId`.
     pub(super) known: Vec<Option<SlotId>>,
-    /// By `FieldId`: whether what the parser writes is an address.
-    pub(super) addresses: &'static [FieldId],
     /// Whether the parser's fields are of any interest.
     pub(super) wants_fields: bool,
     pub(super) named: foldhash::HashMap<Box<[u8]>, SlotId>,

@@ -194,9 +194,6 @@ pub(super) struct Run<'r, 'a> {
 impl Run<'_, '_> {
     fn all(&mut self) {
         let program = self.program;
-        if program.any_rule[Phase::First as usize] {
-            self.begin_with_head(None);
-        }
         for (key, slot) in &program.keys_first {
             self.match_key(*key, *slot);
         }
@@ -209,7 +206,7 @@ impl Run<'_, '_> {
             self.phase(Phase::First);
             self.kind();
         }
-        self.begin_with_head(Some(self.subjects.event.kind));
+        self.set_all(&program.by_kind, self.subjects.event.kind.0 as usize);
         if program.any_rule[Phase::ByKind as usize] {
             self.phase(Phase::ByKind);
         }
@@ -225,9 +222,7 @@ impl Run<'_, '_> {
             self.match_value(self.scratch.filled[place]);
         }
         self.derive();
-        if program.severity_is_late {
-            self.set_all(&program.by_severity, self.subjects.event.severity as usize);
-        }
+        self.set_all(&program.by_severity, self.subjects.event.severity as usize);
         self.phase(Phase::Last);
         self.close();
     }
@@ -329,13 +324,11 @@ impl Run<'_, '_> {
     fn phase(&mut self, phase: Phase) {
         let program = self.program;
         let need = &program.text_need[phase as usize];
-        if self.scratch.heads.text[phase as usize]
-            || need.guards.iter().any(|bit| self.scratch.truth.has(*bit))
-        {
+        if need.always || need.guards.iter().any(|bit| self.scratch.truth.has(*bit)) {
             self.match_message();
         }
         let candidates = core::mem::take(&mut self.scratch.truth.candidates[phase as usize]);
-        for rule in &candidates {
+        for rule in candidates.iter().chain(&program.always[phase as usize]) {
             let rule = &program.rules[*rule as usize];
             if !self.holds(rule.root) {
                 continue;
@@ -370,15 +363,6 @@ impl Run<'_, '_> {
         if event == self.scratch.truth.event {
             return known;
         }
-        let holds = self.settle(index);
-        self.scratch.lazies[index as usize] = (self.scratch.truth.event, holds);
-        holds
-    }
-
-    /// Decides a lazy test, whatever is known of it.
-    pub(super) fn settle(&mut self, index: u32) -> bool {
-        let program = self.program;
-        let lazy = &program.lazies[index as usize];
         self.strip_colours();
         let mut holds = false;
         match &lazy.op {
@@ -411,6 +395,7 @@ impl Run<'_, '_> {
                 };
             }
         }
+        self.scratch.lazies[index as usize] = (self.scratch.truth.event, holds);
         holds
     }
 
@@ -444,19 +429,13 @@ impl Run<'_, '_> {
     /// Brings what was found into its order.
     fn close(&mut self) {
         let matched = &mut self.scratch.matched;
-        for found in [&mut matched.categories, &mut matched.watches, &mut matched.selects] {
-            if found.len() > 1 {
-                found.sort_unstable();
-            }
-        }
-        let out = &mut matched.categories_json;
-        match self.scratch.heads.categories() {
-            (n, json) if n == matched.categories.len() => out.extend_from_slice(json),
-            _ => {
-                for (place, category) in matched.categories.iter().enumerate() {
-                    self.program.begin_category(place == 0, *category, out);
-                }
-            }
+        matched.categories.sort_unstable();
+        matched.watches.sort_unstable();
+        matched.selects.sort_unstable();
+        for (place, category) in matched.categories.iter().enumerate() {
+            let out = &mut matched.categories_json;
+            out.extend_from_slice(if place == 0 { b"[\"" } else { b"\",\"" });
+            out.extend_from_slice(self.program.categories[*category as usize].as_bytes());
         }
         if !matched.categories.is_empty() {
             matched.categories_json.extend_from_slice(b"\"]");

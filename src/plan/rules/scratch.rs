@@ -6,7 +6,6 @@ use regex_automata::meta::Cache;
 use regex_automata::util::captures::Captures;
 
 use super::extract::Found;
-use super::head::Heads;
 use super::matcher::Bit;
 use super::program::{PHASES, Program, RuleId, SlotId};
 use super::run::Subjects;
@@ -22,7 +21,6 @@ pub struct RulesScratch {
     /// Whose shape the rest has.
     pub(super) program: Option<Arc<Program>>,
     pub(super) truth: Truth,
-    pub(super) heads: Heads,
     pub(super) values: Vec<Option<Value>>,
     /// Slots that have a value or a writer.
     pub(super) filled: Vec<SlotId>,
@@ -99,12 +97,6 @@ impl Truth {
         self.bits[bit as usize / 64] >> (bit % 64) & 1 == 1
     }
 
-    /// Whether a rule becomes a candidate now.
-    #[inline(always)]
-    pub(super) fn is_new(&mut self, rule: RuleId) -> bool {
-        core::mem::replace(&mut self.seen[rule as usize], self.event) != self.event
-    }
-
     pub(super) fn set(&mut self, program: &Program, bit: Bit) {
         let word = &mut self.bits[bit as usize / 64];
         let mask = 1 << (bit % 64);
@@ -114,7 +106,9 @@ impl Truth {
         *word |= mask;
         self.on.push(bit);
         for rule in &program.fires[bit as usize] {
-            if self.is_new(*rule) {
+            let seen = &mut self.seen[*rule as usize];
+            if *seen != self.event {
+                *seen = self.event;
                 self.candidates[program.rules[*rule as usize].phase as usize].push(*rule);
             }
         }
