@@ -54,7 +54,7 @@ def run(program, corpus, output, passes, out_file, *more):
 
 
 def totals(program, jobs, folder):
-    """Instructions an event of each (corpus, output), and what one pass has, by job."""
+    """Instructions an event of each (corpus, output) or (corpus, output, rules), and what one pass has, by job."""
     shares = [jobs[at :: os.cpu_count()] for at in range(os.cpu_count())]
     folders = [tempfile.mkdtemp(dir=folder) for _ in shares]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -3,8 +3,10 @@
 //! `count CORPUS OUTPUT PASSES [RULES]` prints how many events, bytes in and bytes out one pass has; two runs of different lengths
 //! differ by whole passes and nothing else. OUTPUT is `framing`, which only finds the frames in the stream, or what a
 //! shard writes: `none`, `ndjson` or `eventtracker`. RULES are packs, by id or path, or a number of rules of one literal
-//! each; a final `+` takes their metrics too; without, there are none. `count each CORPUS/OUTPUT...` does several, one after the other, and
-//! calls `boundary` before and after the passes that count, so that one run of the counting program is enough for all.
+//! each; a final `+` takes their dashlets and metrics too; without, there are none. The corpus `windows` is of signals, and its
+//! output the events of each: what the ledger does with them. `count each CORPUS/OUTPUT[/RULES]...` does several, one after
+//! the other, and calls `boundary` before and after the passes that count, so that one run of the counting program is enough
+//! for all.
 //! `count stream CORPUS MEGABYTES` writes a corpus to standard output, as a sender would.
 //! `count kinds` lists the hostile kinds, which are corpora too. It measures nothing itself.
 
@@ -19,6 +21,7 @@ use weir::limits;
 use weir::plan::Format;
 
 use batches::hostile::HOSTILE;
+use batches::windows::Windows;
 use batches::{CORPORA, Work};
 
 /// 2 MB: what is processed lies in the last-level cache, as if another core had just received it.
@@ -42,10 +45,9 @@ fn main() -> ExitCode {
         ["stream", corpus, megabytes] => stream(corpus, megabytes),
         ["each", ref jobs @ ..] => {
             for job in jobs {
-                let Some(mut job) = job.split_once('/').and_then(|(corpus, output)| Job::new(corpus, output))
-                else {
-                    return usage();
-                };
+                let Some((corpus, rest)) = job.split_once('/') else { return usage() };
+                let (output, rules) = rest.split_once('/').unwrap_or((rest, ""));
+                let Some(mut job) = Job::new(corpus, output, rules) else { return usage() };
                 job.pass(WARM);
                 boundary();
                 let written = job.pass(PASSES);
@@ -55,12 +57,10 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         [corpus, output, passes, ref rules @ ..] if rules.len() < 2 => {
-            let (Some(mut job), Ok(passes)) = (Job::new(corpus, output), passes.parse()) else {
+            let rules = rules.first().copied().unwrap_or_default();
+            let (Some(mut job), Ok(passes)) = (Job::new(corpus, output, rules), passes.parse()) else {
                 return usage();
             };
-            if let ([rules], Some(work)) = (rules, &mut job.work) {
-                work.know(rules);
-            }
             let written = job.pass(passes);
             job.print(written);
             ExitCode::SUCCESS
@@ -75,7 +75,7 @@ fn main() -> ExitCode {
 
 fn usage() -> ExitCode {
     eprintln!(
-        "usage: count CORPUS framing|none|ndjson|eventtracker PASSES [PACK,...|NUMBER], count each CORPUS/OUTPUT..., count kinds"
+        "usage: count CORPUS framing|none|ndjson|eventtracker PASSES [PACK,...|NUMBER], count each CORPUS/OUTPUT[/RULES]..., count windows EVENTS_A_SIGNAL PASSES, count kinds"
     );
     ExitCode::from(2)
 }
@@ -104,33 +104,54 @@ fn boundary() {
 /// Batches, and what is done with them.
 struct Job {
     batches: Vec<Batch>,
-    /// Absent: frames are found and that is all.
-    work: Option<Work>,
+    task: Task,
+}
+
+enum Task {
+    Frame,
+    Process(Box<Work>),
+    Apply(Box<Windows>),
 }
 
 impl Job {
-    fn new(corpus: &str, output: &str) -> Option<Job> {
+    /// Empty `rules` are none.
+    fn new(corpus: &str, output: &str, rules: &str) -> Option<Job> {
+        if corpus == "windows" {
+            let windows = Windows::new(output.parse().ok()?);
+            return Some(Job { batches: Vec::new(), task: Task::Apply(Box::new(windows)) });
+        }
         let usual = CORPORA.iter().find(|known| known.name == corpus);
         let hostile = HOSTILE.iter().find(|known| known.name == corpus);
         let batches = match (usual, hostile) {
             (Some(corpus), _) => corpus.batches(BATCHES, limits::BATCH_FRAMES),
             (None, kind) => kind?.batches(BATCHES_HOSTILE),
         };
-        let work = match output {
-            "framing" => None,
-            "none" => Some(Work::new(None)),
-            "ndjson" => Some(Work::new(Some(Format::Ndjson))),
-            "eventtracker" => Some(Work::new(Some(Format::EventTracker))),
+        let format = match output {
+            "framing" => return Some(Job { batches, task: Task::Frame }),
+            "none" => None,
+            "ndjson" => Some(Format::Ndjson),
+            "eventtracker" => Some(Format::EventTracker),
             _ => return None,
         };
-        Some(Job { batches, work })
+        let mut work = Work::new(format);
+        if !rules.is_empty() {
+            work.know(rules);
+        }
+        Some(Job { batches, task: Task::Process(Box::new(work)) })
     }
 
     /// Returns the bytes that one pass wrote.
     fn pass(&mut self, passes: u32) -> usize {
-        let Some(work) = &mut self.work else {
-            frame(&self.batches, passes);
-            return 0;
+        let work = match &mut self.task {
+            Task::Process(work) => work,
+            Task::Frame => {
+                frame(&self.batches, passes);
+                return 0;
+            }
+            Task::Apply(windows) => {
+                (0..passes).for_each(|_| windows.pass());
+                return 0;
+            }
         };
         let mut written = 0;
         for _ in 0..passes {
@@ -140,6 +161,11 @@ impl Job {
     }
 
     fn print(&self, written: usize) {
+        if let Task::Apply(windows) = &self.task {
+            let Windows { events, signals, .. } = **windows;
+            println!("{{\"events\":{events},\"signals\":{signals},\"bytes\":0,\"written\":0}}");
+            return;
+        }
         let (events, bytes) = (batches::events(&self.batches), batches::bytes(&self.batches));
         println!("{{\"events\":{events},\"bytes\":{bytes},\"written\":{written}}}");
     }

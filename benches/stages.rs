@@ -21,6 +21,7 @@ use weir::parse::{self, Scratch, syslog, time};
 use weir::plan::{Format, Plan};
 use weir::simd::{self, Level, Portable, Task, Vector};
 
+use batches::windows::Windows;
 use batches::{CORPORA, Work};
 
 const BATCHES: usize = 16;
@@ -48,6 +49,7 @@ fn main() {
         whole(&mut group, &mut batches);
         group.finish();
     }
+    ledger(&mut criterion);
     criterion.final_summary();
 }
 
@@ -199,10 +201,36 @@ impl Task for Writing<'_> {
 }
 
 fn whole(group: &mut Group, batches: &mut [Batch]) {
-    for (name, format) in [("shard", None), ("shard-ndjson", Some(Format::Ndjson))] {
+    for (name, format, rules) in [
+        ("shard", None, None),
+        ("shard-ndjson", Some(Format::Ndjson), None),
+        ("shard-heroku", None, Some("heroku")),
+        ("shard-heroku-dashlets", None, Some("heroku+")),
+        ("shard-literals-10", None, Some("10")),
+        ("shard-literals-1000", None, Some("1000")),
+        ("shard-literals-5000", None, Some("5000")),
+    ] {
         group.bench_function(name, |b| {
             let mut work = Work::new(format);
+            if let Some(rules) = rules {
+                work.know(rules);
+            }
             b.iter(|| batches.iter_mut().map(|batch| work.process(black_box(batch))).sum::<usize>());
         });
     }
+}
+
+/// What does not depend on a corpus: updates of windows, and how long rules take to compile.
+fn ledger(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("ledger");
+    for events_a_signal in [1, 8] {
+        let mut windows = Windows::new(events_a_signal);
+        group.throughput(Throughput::ElementsAndBytes { elements: windows.events, bytes: 0 });
+        group.bench_function(format!("windows-{events_a_signal}"), |b| b.iter(|| windows.pass()));
+    }
+    group.throughput(Throughput::ElementsAndBytes { elements: 1, bytes: 0 });
+    group.sample_size(10).bench_function("compile-literals-5000", |b| {
+        b.iter(|| Work::new(None).know("5000"));
+    });
+    group.finish();
 }

@@ -74,6 +74,31 @@ impl<'a> Texts<'a> {
         &whole[span.start()..span.end()]
     }
 
+    /// A text of at most 15 bytes and their number, which no other text is; of a longer one the first 15 bytes and 255.
+    #[inline(always)]
+    pub fn short(&self, span: Span) -> u128 {
+        let (whole, part) = self.around(span);
+        let len = part.len();
+        let word = match whole.get(part.start..part.start + 16) {
+            Some(block) => u128::from_le_bytes(*block.first_chunk().expect("16 bytes")),
+            None => {
+                let mut block = [0; 16];
+                block[..len.min(16)].copy_from_slice(&whole[part.start..part.start + len.min(16)]);
+                u128::from_le_bytes(block)
+            }
+        };
+        match len {
+            0..=15 => word & SHORT[len] | (len as u128) << 120,
+            _ => word & SHORT[15] | 255 << 120,
+        }
+    }
+
+    /// Whether `short` has cut the text that it stands for.
+    #[inline(always)]
+    pub fn is_cut(short: u128) -> bool {
+        short >> 120 == 255
+    }
+
     /// The place that a span points into, and the part of it that it is: for those who may read on behind its end.
     #[inline(always)]
     pub fn around(&self, span: Span) -> (&'a [u8], Range<usize>) {
@@ -81,6 +106,17 @@ impl<'a> Texts<'a> {
         ([self.batch, self.made][span.is_made() as usize], span.start()..span.end())
     }
 }
+
+/// By number of bytes: the bits that they take.
+const SHORT: [u128; 16] = {
+    let mut masks = [0; 16];
+    let mut len = 0;
+    while len < 16 {
+        masks[len] = (1 << (8 * len)) - 1;
+        len += 1;
+    }
+    masks
+};
 
 /// Index into the plan's table of kinds: `parse::heroku::KINDS`, then those that packs name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -117,6 +117,7 @@ impl Shard {
     pub fn take_tally(&mut self) -> Option<Box<Tally>> {
         self.tally_since_us.take()?;
         self.meter.handed_over(&self.tally.samples);
+        self.collect.handed_over(&self.tally.sums);
         Some(std::mem::take(&mut self.tally))
     }
 

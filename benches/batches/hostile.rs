@@ -93,6 +93,8 @@ pub const HOSTILE: &[Hostile] = &[
     kind("wrapped-nearly", || format!("<13>{}", "1 2026-11-22T09:51:24Z x ".repeat(10)).into_bytes()),
     kind("wrapped-nearly-long", || format!("<13>{}", "1 2026-11-22T09:51:24Z x ".repeat(400)).into_bytes()),
     kind("wrapped-blanks", || format!("x{}", " 1".repeat(USUAL / 2)).into_bytes()),
+    kind("near-misses", || app(&NEAR_MISSES.repeat(2))),
+    kind("near-misses-long", || app(&NEAR_MISSES.repeat(LONG / NEAR_MISSES.len()))),
     kind("tiny", || b"<1>x".to_vec()),
     kind("one-byte", || b"x".to_vec()),
 ];
@@ -101,6 +103,9 @@ pub const HOSTILE: &[Hostile] = &[
 const USUAL: usize = 240;
 /// What grows with the square of the length shows here.
 const LONG: usize = 16 * 1024;
+/// Pieces of what the Heroku pack looks for, none of it whole.
+const NEAR_MISSES: &str = "authentication failuer password authentication faild login faile invalid credential \
+                           unauthorize too many connection max number of clients reache ";
 const TIME: &str = "2026-11-22T09:51:24.537546+00:00";
 
 const fn kind(name: &'static str, frame: fn() -> Vec<u8>) -> Hostile {

@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each target that includes this uses a part of it")]
 
 pub mod hostile;
+pub mod windows;
 
 use std::hint::black_box;
 use std::net::IpAddr;
@@ -209,12 +210,12 @@ impl Work {
         Work { plan: plan(format), shard: Shard::default(), out: Outcome::default(), now_us: START_US }
     }
 
-    /// Gives the plan packs, by id or path, a final `+` for their metrics too, then a final `!` for all their alerts on, or so
-    /// many rules of one literal each.
+    /// Gives the plan packs, by id or path, a final `+` for their dashlets and metrics too, then a final `!` for all their
+    /// alerts on, or so many rules of one literal each.
     pub fn know(&mut self, rules: &str) {
         let all_on = rules.ends_with('!');
         let rules = rules.trim_end_matches('!');
-        let (rules, metered) = (rules.trim_end_matches('+'), rules.ends_with('+'));
+        let (rules, whole) = (rules.trim_end_matches('+'), rules.ends_with('+'));
         let mut packs = match rules.parse::<usize>() {
             Ok(n) => vec![literals(n)],
             Err(_) => {
@@ -225,16 +226,15 @@ impl Work {
         if all_on {
             packs.iter_mut().flat_map(|pack| &mut pack.alerts).for_each(|alert| alert.mode = "on".into());
         }
+        if whole {
+            packs.iter_mut().for_each(|pack| pack.reports.clear());
+            let pack::Compiled { program, watch } =
+                pack::compile(&packs, &[]).expect("packs that go together");
+            (self.plan.rules, self.plan.watch) = (Some(program), watch);
+            return;
+        }
         let rules = compile::rules_of(&packs, None).expect("packs that go together");
         rules.put_in(&mut self.plan);
-        if metered {
-            for pack in &mut packs {
-                pack.reports.clear();
-                pack.dashlets.clear();
-            }
-            let compiled = pack::compile(&packs, &[]).expect("packs that go together");
-            (self.plan.rules, self.plan.watch) = (Some(compiled.program), compiled.watch);
-        }
     }
 
     /// Gives the plan a mask of each kind.
