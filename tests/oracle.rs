@@ -358,7 +358,7 @@ proptest! {
         rules in prop::collection::vec(rule(), 1..5),
         jitter in prop::collection::vec(0i64..60_000, 1..20),
         sizes in prop::collection::vec(1usize..9, 1..5),
-        shards in 1usize..4,
+        shards in 1usize..9,
     ) {
         // Equal times of one sequence would leave its order to the arrival.
         events.sort_by_key(|one| one.at_ms);

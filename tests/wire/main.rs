@@ -11,6 +11,7 @@ mod device;
 mod drain;
 mod figures;
 mod filter;
+mod kept;
 mod load;
 mod packs;
 mod pressure;

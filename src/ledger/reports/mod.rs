@@ -5,6 +5,7 @@
 //! the watermark passes its end; a row that comes later belongs to a numbered correction.
 
 mod join;
+mod kept;
 mod summary;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -136,6 +137,10 @@ impl Reports {
         for mut state in before.into_iter().flatten() {
             state.release(i64::MAX, &self.plan, &mut self.waiting_bytes, &mut self.told);
         }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.states.is_empty()
     }
 
     /// What was decided since the last time, in order.
