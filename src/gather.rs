@@ -415,26 +415,24 @@ impl Gather {
         {
             return false;
         }
+        if is_key {
+            return self.redactor.stand_in(masks, at.seen, slot, &self.text, &mut self.shown);
+        }
         self.shown.clear();
-        let is_covered = match subject {
+        match subject {
             Subject::Text => {
                 self.redactor.put_message(masks, at.seen, &mut self.shown);
                 self.redactor.covers_message()
             }
             Subject::Field(name) => {
                 let is_covered = self.redactor.covers_field(masks, at.seen, name, value, &self.text);
-                if is_covered && !is_key {
+                if is_covered {
                     self.redactor.put_covered(masks, &self.text, &mut self.shown);
                 }
                 is_covered
             }
             _ => false,
-        };
-        if is_covered && is_key {
-            self.shown.clear();
-            masks.stand_in(&self.text, &mut self.shown);
         }
-        is_covered
     }
 }
 

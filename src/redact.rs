@@ -9,7 +9,8 @@ use memchr::memmem;
 use crate::event::{Event, Field, Name, Span, Texts, Value};
 use crate::parse::{heroku, sd};
 use crate::plan::mask::{MaskScratch, Masks, Region, merge};
-use crate::plan::rules::{RulesScratch, Seen, json_at, without_colours};
+use crate::plan::rules::cond::Subject;
+use crate::plan::rules::{RulesScratch, Seen, SlotId, json_at, without_colours};
 use crate::tally::Tally;
 
 /// What redaction writes to, and what it made of the last event.
@@ -138,6 +139,28 @@ impl Redactor {
     /// Appends the text that [`Redactor::covers_field`] looked at last, as it may be shown.
     pub fn put_covered(&self, masks: &Masks, text: &[u8], out: &mut Vec<u8>) {
         masks.write(text, &self.others, out);
+    }
+
+    /// Makes `out` what stands for a key, of the event that was looked at: `[redacted:` and a hash that tells it apart.
+    /// Returns whether masks cover any of it; `text` is how the value of `slot` is shown.
+    pub fn stand_in(
+        &mut self,
+        masks: &Masks,
+        seen: &Seen,
+        slot: SlotId,
+        text: &[u8],
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let is_covered = match seen.slot(slot) {
+            (Subject::Text, _) => self.covers_message(),
+            (Subject::Field(name), value) => self.covers_field(masks, seen, name, value, text),
+            _ => false,
+        };
+        out.clear();
+        if is_covered {
+            masks.stand_in(text, out);
+        }
+        is_covered
     }
 
     /// Picks the masks that look at an event; returns whether there are any.
