@@ -31,10 +31,10 @@ use crate::batch::{Batch, ListenerId, Number};
 use crate::books::ListenerBooks;
 use crate::feed::SinkBooks;
 use crate::gate::Gate;
-use crate::ledger::Ledger;
 use crate::ledger::dashlets::Frozen;
 use crate::ledger::record::Record;
 use crate::ledger::reports::Told;
+use crate::ledger::{self, Ledger};
 use crate::limits;
 use crate::outcome::{Outcome, Parcel, Share};
 use crate::plan::Plan;
@@ -333,7 +333,7 @@ pub struct Flow {
 /// State at one moment, to be written.
 pub struct Snapshot<T> {
     /// Of alerts and reports.
-    pub ledger: Vec<u8>,
+    pub ledger: ledger::Snapshot,
     pub tables: Option<Frozen>,
     /// What was marked at that moment.
     pub mark: T,

@@ -20,7 +20,7 @@ use self::alerts::Alerts;
 use self::dashlets::{Frozen, Tables};
 use self::kept::Kept;
 use self::record::Record;
-use self::reports::{Reports, Told};
+use self::reports::{Reports, Told, Waiting};
 use crate::batch::{ListenerId, Number};
 use crate::limits;
 use crate::outcome::{Apart, Outcome};
@@ -35,6 +35,22 @@ pub struct Ledger {
     alerts: Alerts,
     reports: Reports,
     tables: Tables,
+}
+
+/// What alerts and reports keep, as it was at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    state: Vec<u8>,
+    /// By report.
+    waiting: Vec<Waiting>,
+}
+
+impl Snapshot {
+    /// Appends it, as [`Ledger::restore`] reads it.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.state);
+        self.waiting.put(out);
+    }
 }
 
 impl Ledger {
@@ -90,13 +106,13 @@ impl Ledger {
     }
 
     /// What alerts and reports have to keep over a restart; all that they said has been taken.
-    pub fn snapshot(&self) -> Vec<u8> {
+    pub fn snapshot(&self) -> Snapshot {
         let mut alerts = Vec::new();
         self.alerts.put(&mut alerts);
-        let mut out = Vec::new();
-        alerts.into_boxed_slice().put(&mut out);
-        self.reports.put_kept(&mut out);
-        out
+        let mut state = Vec::new();
+        alerts.into_boxed_slice().put(&mut state);
+        self.reports.put_kept(&mut state);
+        Snapshot { state, waiting: self.reports.waiting() }
     }
 
     /// What dashlets have to keep.

@@ -18,6 +18,7 @@ use crate::config;
 use crate::flow::{self, Flow};
 use crate::ledger::dashlets::Frozen;
 use crate::ledger::kept::{self, Kept, Of};
+use crate::ledger::{Ledger, Snapshot};
 use crate::plan::report::Report;
 use crate::report::{Mark, Resumed};
 
@@ -29,11 +30,12 @@ const STOPPED: &str = "stopped";
 const DASHLETS_BYTES_PER_S: u64 = 1 << 20;
 /// How long the thread that writes rows may take to say how far it is.
 const MARK_WAIT: Duration = Duration::from_secs(30);
+const MARK_LOOK: Duration = Duration::from_millis(20);
 
 /// What is to be written.
 struct Job {
     at_us: i64,
-    ledger: Vec<u8>,
+    ledger: Snapshot,
     marked: Marked,
     tables: Option<Frozen>,
     is_last: bool,
@@ -90,17 +92,18 @@ impl Keeper {
             flow.restore(|ledger| ledger.warm_tables(now_us));
         }
         let ledger = self.read(LEDGER, Of::Ledger, |body| {
-            let (at_us, state, marks) = parts(body)?;
-            let anew = flow.restore(|ledger| ledger.restore(&state, now_us))?;
+            let (at_us, marks, state) = parts(body)?;
+            let anew = flow.restore(|ledger| ledger.restore(state, now_us))?;
             Some((at_us, marks, anew))
         });
+        let of_ledger = ledger.iter().flat_map(|(_, _, anew)| anew);
+        for id in of_ledger.chain(tables.iter().flatten()) {
+            tracing::warn!(id = &**id, "nothing was kept of this as it is now: it begins as warming");
+        }
         let Some((at_us, marks, anew)) = ledger else {
             flow.restore(|ledger| ledger.warm(now_us));
             return None;
         };
-        for id in anew.iter().chain(tables.iter().flatten()) {
-            tracing::warn!(id = &**id, "nothing was kept of this as it is now: it begins as warming");
-        }
         let same = reports.iter().filter(|report| !anew.contains(&report.id));
         Some(Resumed { at_us, marks: marks?, reports: same.map(|report| report.name.clone()).collect() })
     }
@@ -149,7 +152,14 @@ impl Keeper {
     /// Takes the state for the last time; returns whether it is written.
     pub fn stop(&mut self, flow: &Flow, reports: &Writing) -> bool {
         let (Some(jobs), Some(thread)) = (self.jobs.take(), self.thread.take()) else { return false };
-        let sent = job(flow, reports, true, true).is_some_and(|job| jobs.send(job).is_ok());
+        let until = Instant::now() + MARK_WAIT;
+        let mut last = job(flow, reports, true, true);
+        // Whoever writes rows may be far behind; nothing new comes to it.
+        while last.is_none() && !flow.ledger(Ledger::is_empty) && Instant::now() < until {
+            std::thread::sleep(MARK_LOOK);
+            last = job(flow, reports, true, true);
+        }
+        let sent = last.is_some_and(|job| jobs.send(job).is_ok());
         drop(jobs);
         // A panic in it has ended the process already.
         let _ = thread.join();
@@ -163,9 +173,10 @@ fn job(flow: &Flow, reports: &Writing, with_tables: bool, is_last: bool) -> Opti
     Some(Job { at_us, ledger: snapshot.ledger, marked, tables: snapshot.tables, is_last })
 }
 
-/// When it was taken, the ledger's part and that of the reports' rows.
-fn parts(mut body: &[u8]) -> Option<(i64, Box<[u8]>, Option<Vec<Mark>>)> {
-    Kept::take(&mut body)
+/// When it was taken, how far the rows of reports were, and the ledger's part.
+fn parts(mut body: &[u8]) -> Option<(i64, Option<Vec<Mark>>, &[u8])> {
+    let (at_us, marks) = Kept::take(&mut body)?;
+    Some((at_us, marks, body))
 }
 
 fn start(dir: PathBuf, asked: Receiver<Job>, progress: Arc<Progress>) -> io::Result<JoinHandle<()>> {
@@ -186,12 +197,15 @@ fn write(dir: &Path, job: Job, tables_bytes: &AtomicU64) -> io::Result<()> {
         Some(marked) => Some(marked.recv_timeout(MARK_WAIT).map_err(io::Error::other)??),
         None => None,
     };
-    let ledger = (job.at_us, job.ledger.into_boxed_slice(), marks);
-    replace(&dir.join(LEDGER), &kept::sealed(Of::Ledger, |out| ledger.put(out)))?;
-    drop(ledger);
+    let file = kept::sealed(Of::Ledger, |out| {
+        (job.at_us, marks).put(out);
+        job.ledger.put(out);
+    });
+    // What changes is copied as long as somebody else has it.
+    drop(job.ledger);
+    replace(&dir.join(LEDGER), &file)?;
     if let Some(tables) = job.tables {
         let file = kept::sealed(Of::Dashlets, |out| tables.put(out));
-        // Buckets that change are copied as long as somebody else has them.
         drop(tables);
         tables_bytes.store(file.len() as u64, Ordering::Relaxed);
         replace(&dir.join(DASHLETS), &file)?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::join::{Joins, Row};
-use super::{Corrections, Figures, Pending, ROW_BYTES, Reports, State, Window};
+use super::{Corrections, Figures, Pending, Reports, State, Waiting, Window};
 use crate::ledger::kept::{Kept, kept};
 use crate::plan::report::Report;
 
@@ -30,7 +30,6 @@ impl Places {
 }
 
 fn put_state(state: &State, out: &mut Vec<u8>) {
-    state.waiting.put(out);
     state.open.put(out);
     state.corrections.put(out);
     (state.sealed_us, state.begun_us).put(out);
@@ -39,7 +38,6 @@ fn put_state(state: &State, out: &mut Vec<u8>) {
 
 fn take_state(report: &Arc<Report>, input: &mut &[u8]) -> Option<State> {
     let mut state = State::new(report.clone(), i64::MIN);
-    state.waiting = Kept::take(input)?;
     state.open = Kept::take(input)?;
     state.corrections = Kept::take(input)?;
     (state.sealed_us, state.begun_us) = Kept::take(input)?;
@@ -48,11 +46,14 @@ fn take_state(report: &Arc<Report>, input: &mut &[u8]) -> Option<State> {
 }
 
 impl Reports {
-    /// Appends all that has to outlive a restart.
+    /// Rows that wait, by report: to be put behind what `put_kept` appends.
+    pub fn waiting(&self) -> Vec<Waiting> {
+        self.states.iter().map(|state| state.waiting.clone()).collect()
+    }
+
+    /// Appends all that has to outlive a restart, but for the rows that wait.
     pub fn put_kept(&self, out: &mut Vec<u8>) {
         debug_assert!(self.told.is_empty(), "what was told is not kept");
-        // Rows are most of it.
-        out.reserve(self.waiting_bytes);
         (self.now_us, self.order).put(out);
         (self.states.len() as u32).put(out);
         for state in &self.states {
@@ -67,7 +68,7 @@ impl Reports {
         self.joins.put(&self.plan, out);
     }
 
-    /// Goes on from what `put_kept` wrote; returns the reports that begin anew, since it had nothing of them, or not in
+    /// Goes on from what `put_kept` wrote, and the rows behind it; returns the reports that begin anew, since it had nothing of them, or not in
     /// their shape. `None` if it cannot be read: then nothing has changed.
     pub fn take_kept(&mut self, input: &mut &[u8]) -> Option<Vec<Box<str>>> {
         let plan = self.plan.clone();
@@ -90,15 +91,19 @@ impl Reports {
         }
         let mut joins = Joins::new(&plan);
         joins.take_kept(&plan, &places, input)?;
+        let waiting: Vec<Waiting> = Kept::take(input)?;
+        for (before, rows) in waiting.into_iter().enumerate() {
+            if let Some(state) = places.report(before as u32).and_then(|at| states[at as usize].as_mut()) {
+                state.waiting = rows;
+            }
+        }
         let anew = list.iter().zip(&states).filter(|(_, state)| state.is_none());
         let anew = anew.map(|(report, _)| report.id.clone()).collect();
         let new = |(state, report): (Option<State>, &Arc<Report>)| {
             state.unwrap_or_else(|| State::new(report.clone(), i64::MIN))
         };
         self.states = states.into_iter().zip(list).map(new).collect();
-        let waiting = self.states.iter().flat_map(|state| &state.waiting);
-        self.waiting_bytes =
-            waiting.map(|((_, drain, _), cells)| cells.len() + drain.len() + ROW_BYTES).sum();
+        self.waiting_bytes = self.states.iter().map(|state| state.waiting.bytes()).sum();
         (self.now_us, self.order, self.joins) = (now_us, order, joins);
         // Messages whose join is no more stand alone.
         self.put_joined(i64::MIN);
