@@ -90,7 +90,7 @@ pub struct Formats {
 }
 
 /// A report.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Report {
     /// Full id: `heroku.report.router_logs`.
     pub id: Box<str>,

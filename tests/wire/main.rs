@@ -12,6 +12,7 @@ mod drain;
 mod figures;
 mod filter;
 mod geo;
+mod kept;
 mod load;
 mod packs;
 mod pressure;
