@@ -45,16 +45,17 @@ def wait_for(what, ready, seconds=60):
 
 
 class Weir:
-    """A weir of one listener on ports that the kernel picks."""
+    """A weir of one listener on ports that the kernel picks, without packs unless they are named or left to weir, by `None`."""
 
-    def __init__(self, binary, root, transport, parse, sinks, core, threads="1", stdout=subprocess.DEVNULL):
+    def __init__(self, binary, root, transport, parse, sinks, core, threads="1", stdout=subprocess.DEVNULL, packs="[]"):
         if transport == "tls":
             certify(root)
         kind = {"http": "http", "udp": "udp"}.get(transport, "tcp")
         pipeline = pathlib.Path(root, "weir.yaml")
         pipeline.write_text(
             f"weir: pipeline/v1\nthreads: {threads}\nobserve: 127.0.0.1:0\nadmin: 127.0.0.1:0\n"
-            f"listeners:\n  - {{name: load, kind: {kind}, bind: \"127.0.0.1:0\", parse: {parse}"
+            + (f"packs: {packs}\n" if packs is not None else "")
+            + f"listeners:\n  - {{name: load, kind: {kind}, bind: \"127.0.0.1:0\", parse: {parse}"
             + (", shed_after: never" if kind == "tcp" else "")
             + (", tls: {cert: cert.pem, key: key.pem, mode: require}" if transport == "tls" else "")
             + f"}}\nsinks: {sinks.replace('ROOT', str(root))}\n"
@@ -116,11 +117,12 @@ def send(load, to, root, events, core, connections=4, send_bytes=262_144):
     return number(found[1]), float(found[3]), number(found[2])
 
 
-def write_again(path, folder, core):
-    """What a plain loop pays to write so many bytes as `path` has, the first of them over and over, to `folder`: CPU s."""
-    with open(path, "rb") as file:
+def write_again(folder, core):
+    """What a plain loop pays to write so many bytes as the files of `folder` have, some of them over and over: CPU s."""
+    files = sorted(folder.iterdir())
+    with open(files[0], "rb") as file:
         block = file.read(WRITE_BYTES)
-    left, cores = path.stat().st_size, os.sched_getaffinity(0)
+    left, cores = sum(file.stat().st_size for file in files), os.sched_getaffinity(0)
     out = os.open(folder / "again", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.sched_setaffinity(0, {core})
     before = time.process_time()
