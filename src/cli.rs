@@ -40,6 +40,7 @@ pub enum Command {
     Test(Test),
     Explain(Explain),
     Coverage(Coverage),
+    Export(Export),
     Pack(Packs),
     Notify(Notify),
     /// Print the built-in pipeline, commented: a file to start from
@@ -451,6 +452,25 @@ pub struct Site {
     /// Admin address of a running weir [default: the pipeline's]
     #[arg(long, value_name = "IP:PORT", conflicts_with = "state")]
     pub admin: Option<std::net::SocketAddr>,
+}
+
+/// Print what others need to know of packs: a dashboard for Grafana, alerting rules for Prometheus
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  weir export grafana > weir.json
+  weir export prometheus-rules my-pack.yaml > weir.rules.yml")]
+pub struct Export {
+    #[arg(value_enum)]
+    pub what: ExportOf,
+    /// Packs, in order: paths, or ids of those that are compiled in
+    #[arg(value_name = "PACK", default_value = "heroku")]
+    pub packs: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ExportOf {
+    Grafana,
+    PrometheusRules,
 }
 
 /// Print a JSON schema

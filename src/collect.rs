@@ -253,7 +253,7 @@ impl Collect {
     }
 
     /// Takes note of sums that are handed over.
-    pub fn hand_over(&mut self, sums: &[Sums]) {
+    pub fn handed_over(&mut self, sums: &[Sums]) {
         if let Some(sums) = sums.last() {
             self.room = (sums.list.len(), sums.texts.len());
         }
@@ -326,7 +326,7 @@ fn add_value(dashlet: &Dashlet, (index, mark): (u32, Mark), at: &mut At, key: im
 }
 
 /// Appends the value of a part to a key; `text` is scratch.
-fn push_part(part: Part, seen: &Seen, text: &mut Vec<u8>, out: &mut Vec<u8>) {
+pub fn push_part(part: Part, seen: &Seen, text: &mut Vec<u8>, out: &mut Vec<u8>) {
     text.clear();
     let (mut any, mut is_number) = (false, false);
     match part {

@@ -98,7 +98,7 @@ pub fn know_packs(
     Ok(site)
 }
 
-/// The rules of packs that were read, without their reports and dashlets.
+/// The rules of packs that were read, without their reports, dashlets and metrics.
 ///
 /// # Errors
 /// Why the packs do not go together.
@@ -107,6 +107,7 @@ pub fn rules_of(packs: &[Pack], before: Option<&Plan>) -> Result<Rules, String> 
     for pack in &mut packs {
         pack.reports.clear();
         pack.dashlets.clear();
+        pack.metrics.clear();
     }
     rules_for(&packs, &Extra::default(), before)
 }
@@ -117,7 +118,9 @@ fn rules_for(packs: &[Pack], extra: &Extra, before: Option<&Plan>) -> Result<Rul
     let compiled = compiled.map_err(|error| error.to_string())?;
     // Kinds that were given once are named for as long as the process lives.
     let is_needed = !compiled.program.is_empty() || known.is_some() || !compiled.watch.alerts.is_empty();
-    let is_read = !compiled.watch.reports.list.is_empty() || !compiled.watch.dashlets.list.is_empty();
+    let is_read = !compiled.watch.reports.list.is_empty()
+        || !compiled.watch.dashlets.list.is_empty()
+        || !compiled.watch.metrics.list.is_empty();
     let is_needed = is_needed || is_read;
     Ok(Rules { program: Some(compiled.program).filter(|_| is_needed), watch: compiled.watch })
 }

@@ -409,32 +409,30 @@ impl Gather {
         let (Part::Slot(slot) | Part::Number(slot), Some(masks)) = (part, &at.plan.masks) else {
             return false;
         };
+        self.shown.clear();
+        if is_key {
+            let (looked, shown) = (&mut self.looked, &mut self.shown);
+            return self.redactor.stands_in(masks, at.seen, slot, &self.text, looked, shown);
+        }
         let (subject, value) = at.seen.slot(slot);
         if !matches!(subject, Subject::Text | Subject::Field(_))
             || !*self.looked.get_or_insert_with(|| self.redactor.look(masks, at.seen))
         {
             return false;
         }
-        self.shown.clear();
-        let is_covered = match subject {
-            Subject::Text => {
-                self.redactor.put_message(masks, at.seen, &mut self.shown);
-                self.redactor.covers_message()
-            }
+        match subject {
             Subject::Field(name) => {
                 let is_covered = self.redactor.covers_field(masks, at.seen, name, value, &self.text);
-                if is_covered && !is_key {
+                if is_covered {
                     self.redactor.put_covered(masks, &self.text, &mut self.shown);
                 }
                 is_covered
             }
-            _ => false,
-        };
-        if is_covered && is_key {
-            self.shown.clear();
-            masks.stand_in(&self.text, &mut self.shown);
+            _ => {
+                self.redactor.put_message(masks, at.seen, &mut self.shown);
+                self.redactor.covers_message()
+            }
         }
-        is_covered
     }
 }
 

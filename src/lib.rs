@@ -14,6 +14,7 @@ pub mod plan;
 pub mod parse;
 pub mod signal;
 pub mod sums;
+pub mod samples;
 pub mod tally;
 pub mod outcome;
 pub mod encode;
@@ -22,6 +23,7 @@ pub mod frame;
 pub mod rows;
 pub mod gather;
 pub mod collect;
+pub mod meter;
 pub mod shard;
 pub mod gate;
 pub mod ring;
@@ -32,6 +34,7 @@ pub mod ledger;
 pub mod config;
 pub mod pack;
 pub mod catalog;
+pub mod export;
 
 // Threads and I/O.
 pub mod deliver;

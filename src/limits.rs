@@ -91,6 +91,8 @@ pub const NAMED_SERIES: usize = 2_000;
 pub const DRAIN_SERIES: usize = 1000;
 /// Sums of dashlets that a shard keeps between two hand-overs: some 10 MB; further keys count as `other`.
 pub const SUMS: usize = 1 << 17;
+/// Keys of metrics that a shard tells apart between two hand-overs: some 10 MB; further ones count as `other`.
+pub const SAMPLE_ROWS: usize = 1 << 15;
 /// Minutes that dashlets tell apart: six hours.
 pub const DASHLET_MINUTES: i64 = 360;
 /// Days that dashlets keep: a quarter of a year.

@@ -8,6 +8,7 @@ use clap::Parser;
 use weir::catalog::Catalog;
 use weir::cli::{self, Cli, Command};
 use weir::config::{self, Pipeline, Problems, schema};
+use weir::export;
 use weir::pack::{self, Pack, trial};
 use weir::plan::Format;
 use weir::replay::input::InputFraming;
@@ -98,6 +99,13 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::DrainSetup(args) => {
             let pipeline = load(args.pipeline.as_deref())?;
             print(&setup::commands(&args.app, args.host.as_deref(), &pipeline))
+        }
+        Command::Export(args) => {
+            let packs = pack::load_all(&args.packs, &[]).map_err(|problems| said_problems(&problems))?;
+            print(&match args.what {
+                cli::ExportOf::Grafana => export::grafana::dashboard(&packs),
+                cli::ExportOf::PrometheusRules => export::rules::file(&packs),
+            })
         }
         Command::Completions(args) => write(&cli::completions(args.shell)),
         Command::Man => write(&cli::man()),

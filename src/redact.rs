@@ -9,7 +9,8 @@ use memchr::memmem;
 use crate::event::{Event, Field, Name, Span, Texts, Value};
 use crate::parse::{heroku, sd};
 use crate::plan::mask::{MaskScratch, Masks, Region, merge};
-use crate::plan::rules::{RulesScratch, Seen, json_at, without_colours};
+use crate::plan::rules::cond::Subject;
+use crate::plan::rules::{RulesScratch, Seen, SlotId, json_at, without_colours};
 use crate::tally::Tally;
 
 /// What redaction writes to, and what it made of the last event.
@@ -133,6 +134,33 @@ impl Redactor {
         self.find_in(masks, &source, span, text, name.as_bytes(), self.has_colours);
         !self.others.is_empty()
             || self.was_read_from_covered(&source, text, name.as_bytes(), self.has_colours, texts.made)
+    }
+
+    /// Appends what stands for the text of a slot where groups have to stay apart, if masks cover any of it; returns whether
+    /// they do. `looked` says whether masks look at the event, once that is known.
+    pub fn stands_in(
+        &mut self,
+        masks: &Masks,
+        seen: &Seen,
+        slot: SlotId,
+        text: &[u8],
+        looked: &mut Option<bool>,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let (subject, value) = seen.slot(slot);
+        if !matches!(subject, Subject::Text | Subject::Field(_))
+            || !*looked.get_or_insert_with(|| self.look(masks, seen))
+        {
+            return false;
+        }
+        let is_covered = match subject {
+            Subject::Field(name) => self.covers_field(masks, seen, name, value, text),
+            _ => self.covers_message(),
+        };
+        if is_covered {
+            masks.stand_in(text, out);
+        }
+        is_covered
     }
 
     /// Appends the text that [`Redactor::covers_field`] looked at last, as it may be shown.

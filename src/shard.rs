@@ -14,6 +14,7 @@ use crate::event::{Event, Flags, KindId, Severity, Texts};
 use crate::frame;
 use crate::gather::Gather;
 use crate::limits;
+use crate::meter::Meter;
 use crate::outcome::{Apart, Outcome, Parcel, Row, Share, Word};
 use crate::parse::{self, Scratch, heroku, time};
 use crate::plan::rules::{self, Matched, RulesScratch};
@@ -32,6 +33,7 @@ pub struct Shard {
     gather: Gather,
     redactor: Redactor,
     collect: Collect,
+    meter: Meter,
     alike: Alike,
     time: time::Writer,
     received: time::Writer,
@@ -114,7 +116,8 @@ impl Shard {
     /// The open tally, if it holds anything.
     pub fn take_tally(&mut self) -> Option<Box<Tally>> {
         self.tally_since_us.take()?;
-        self.collect.hand_over(&self.tally.sums);
+        self.collect.handed_over(&self.tally.sums);
+        self.meter.handed_over(&self.tally.samples);
         Some(std::mem::take(&mut self.tally))
     }
 
@@ -321,6 +324,7 @@ impl Shard {
         rules::apply(plan, run, batch.bytes(), &mut event, made, fields, &mut self.rules, |seen| {
             self.gather.see(plan, batch, run_at, last, seen);
             self.collect.see(plan, batch, seen, &mut self.tally.sums);
+            self.meter.see(plan, batch, seen, &mut self.tally.samples);
         });
         let matched = self.rules.matched();
         self.tally.unconverted += u64::from(matched.unconverted);

@@ -173,18 +173,15 @@ const NUMBER: u8 = 2;
 /// Appends a value, as [`values`] reads it.
 pub fn push_value(value: Option<&[u8]>, number: bool, out: &mut Vec<u8>) {
     let Some(value) = value else { return out.extend_from_slice(&[ABSENT, 0, 0]) };
-    let hash;
-    let (head, tail) = match value.len() <= VALUE_BYTES {
-        true => (value, &[][..]),
-        false => {
-            hash = format!("...{:016x}", hash_of(value)).into_bytes();
-            (&value[..VALUE_BYTES - hash.len()], &hash[..])
-        }
-    };
-    out.push(if number { NUMBER } else { TEXT });
-    out.extend_from_slice(&((head.len() + tail.len()) as u16).to_le_bytes());
-    out.extend_from_slice(head);
-    out.extend_from_slice(tail);
+    let [low, high] = (value.len().min(VALUE_BYTES) as u16).to_le_bytes();
+    out.reserve(3 + VALUE_BYTES);
+    out.extend_from_slice(&[if number { NUMBER } else { TEXT }, low, high]);
+    if value.len() <= VALUE_BYTES {
+        return out.extend_from_slice(value);
+    }
+    let hash = format!("...{:016x}", hash_of(value)).into_bytes();
+    out.extend_from_slice(&value[..VALUE_BYTES - hash.len()]);
+    out.extend_from_slice(&hash);
 }
 
 /// The values in `encoded`: text or nothing, and whether it is a number.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::batch::ListenerId;
 use crate::event::{KindId, Severity};
 use crate::limits;
+use crate::samples::Samples;
 use crate::sums::Sums;
 
 /// Router status classes: none, 1xx to 5xx, other.
@@ -58,6 +59,8 @@ pub struct Tally {
     pub conflicts: u64,
     /// Of dashlets, by plan.
     pub sums: Vec<Sums>,
+    /// Of metrics, by plan.
+    pub samples: Vec<Samples>,
     /// Batches it covers.
     pub batches: u64,
 }

@@ -60,12 +60,12 @@ fn a_batch_allocates_the_same_for_50_events_as_for_400() {
     /// A few vectors of the outcome, and the parcel's place in it.
     const A_BATCH_MAX: u64 = 6;
     for corpus in CORPORA {
-        // With rules: the Heroku pack with all its alerts on, and a thousand literals. With masks: that pack and
+        // With rules: the Heroku pack with its metrics and all its alerts on, and a thousand literals. With masks: that pack and
         // one of each kind.
         for (format, rules) in [
             (None, None),
             (Some(Format::Ndjson), None),
-            (Some(Format::Ndjson), Some("heroku,generic!")),
+            (Some(Format::Ndjson), Some("heroku,generic+!")),
             (Some(Format::Ndjson), Some("1000")),
             (Some(Format::Ndjson), Some("masks")),
         ] {

@@ -41,6 +41,11 @@ const METRICS: &[&str] = &[
     "weir_slots",
     "weir_slots_free",
     "weir_build_info",
+    "weir_notify_dropped_total",
+    "weir_alert_records_total",
+    "weir_alert_degraded",
+    "weir_report_dropped_rows_total",
+    "weir_capped_samples_total",
 ];
 
 fn root() -> &'static Path {
@@ -456,7 +461,9 @@ fn alerts_name_metrics_that_weir_has() {
     let rules = parse("weir.rules.yml", &source);
     let known: BTreeSet<&str> = METRICS.iter().copied().collect();
     let mut alerts = BTreeSet::new();
-    for rule in list(&rules, "/groups/0/rules") {
+    let of_packs = list(&rules, "/groups/1/rules");
+    assert!(of_packs.len() > 10, "{} rules of packs", of_packs.len());
+    for rule in list(&rules, "/groups/0/rules").iter().chain(of_packs) {
         let expr = text(rule, "/expr");
         for name in
             expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| w.starts_with("weir_"))
@@ -468,12 +475,75 @@ fn alerts_name_metrics_that_weir_has() {
         }
         alerts.insert(text(rule, "/alert").to_string());
     }
+    // Those of packs are all made alike: the first stands for them.
+    of_packs[1..].iter().for_each(|rule| _ = alerts.remove(text(rule, "/alert")));
     let tests = read("deploy/prometheus/weir.rules.test.yml");
     for alert in &alerts {
         assert!(tests.contains(&format!("- alertname: {alert}\n")), "{alert} is never seen to fire");
     }
     let scrape = parse("prometheus.yml", &read("deploy/prometheus/prometheus.yml"));
     assert_eq!(text(&scrape, "/scrape_configs/0/static_configs/0/targets/0"), "127.0.0.1:9600");
+}
+
+/// What `weir export` prints.
+fn exported(what: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_weir")).args(["export", what]).output().unwrap();
+    assert_success(what, &output);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn what_is_generated_is_what_the_program_prints() {
+    for (what, path) in
+        [("prometheus-rules", "deploy/prometheus/weir.rules.yml"), ("grafana", "deploy/grafana/weir.json")]
+    {
+        assert!(
+            exported(what) == read(path),
+            "{path} is not what is printed now: `weir export {what} > {path}`"
+        );
+    }
+}
+
+#[test]
+fn the_dashboard_asks_for_what_there_is() {
+    let dashboard: Value = serde_json::from_str(&read("deploy/grafana/weir.json")).unwrap();
+    let pack = weir::pack::built_in("heroku").unwrap();
+    let own: BTreeSet<&str> = METRICS.iter().copied().collect();
+    let mut rules = String::from("groups: [{name: g, rules: [\n");
+    let (mut asked, mut ids) = (BTreeSet::new(), BTreeSet::new());
+    for panel in list(&dashboard, "/panels") {
+        assert!(ids.insert(at(panel, "/id").as_u64().unwrap()), "two panels have one id");
+        for target in panel.pointer("/targets").and_then(Value::as_array).into_iter().flatten() {
+            let expr = text(target, "/expr");
+            let word = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+            for name in expr.split(word).filter(|w| w.starts_with("weir_") || w.starts_with("heroku_")) {
+                let of_pack = pack.metrics.iter().find(|metric| name.strip_prefix(&metric.name).is_some());
+                assert!(own.contains(name) || of_pack.is_some(), "{name} is no metric");
+                asked.extend(of_pack.map(|metric| metric.name.clone()));
+            }
+            assert!(!expr.contains("_ip"), "{expr}");
+            let filled =
+                expr.replace("$__rate_interval", "5m").replace("$__range", "6h").replace("$app", ".*");
+            rules += &format!("{{record: a:b, expr: {}}},\n", Value::from(filled));
+        }
+    }
+    rules += "]}]\n";
+    let all: BTreeSet<String> = pack.metrics.iter().map(|metric| metric.name.clone()).collect();
+    // A name that begins another may be found for it.
+    assert!(asked.len() + 1 >= all.len(), "{asked:?} of {all:?}");
+    let titles: Vec<&str> = list(&dashboard, "/panels").iter().map(|panel| text(panel, "/title")).collect();
+    for title in ["Error Codes Received", "Visits on Application Per Day", "Log Severity"] {
+        assert!(titles.contains(&title), "{titles:?}");
+    }
+    assert!(!titles.contains(&"Request Method by Ip"), "no metric has addresses");
+    if can_run("the_dashboard_asks_for_what_there_is", "promtool") {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rules.yml");
+        fs::write(&path, rules).unwrap();
+        let output =
+            Command::new("promtool").args(["check", "rules", "--lint=none"]).arg(path).output().unwrap();
+        assert_success("promtool", &output);
+    }
 }
 
 #[test]

@@ -12,7 +12,8 @@ use std::path::Path;
 /// Modules that are functions of bytes, numbers and given times.
 const PURE: &[&str] = &[
     "event", "batch", "limits", "outcome", "frame", "parse", "plan", "tally", "encode", "redact", "signal",
-    "sums", "rows", "gather", "collect", "shard", "gate", "ring", "feed", "ledger", "simd",
+    "sums", "samples", "rows", "gather", "collect", "meter", "shard", "gate", "ring", "feed", "ledger",
+    "simd",
 ];
 
 /// Paths that pure modules do not name, and why.

@@ -210,28 +210,36 @@ impl Work {
         Work { plan: plan(format), shard: Shard::default(), out: Outcome::default(), now_us: START_US }
     }
 
-    /// Gives the plan packs, by id or path, a final `!` for all their alerts on, a final `+` for their dashlets too, or so
+    /// Gives the plan packs, by id or path, a final `+` for their metrics too, `++` for metrics and dashlets, then a final `!`
+    /// for all their alerts on, or so many rules of one literal each.
     /// many rules of one literal each.
     pub fn know(&mut self, rules: &str) {
+        let all_on = rules.ends_with('!');
+        let rules = rules.trim_end_matches('!');
+        let (rules, metered, counted) =
+            (rules.trim_end_matches('+'), rules.ends_with('+'), rules.ends_with("++"));
         let mut packs = match rules.parse::<usize>() {
             Ok(n) => vec![literals(n)],
             Err(_) => {
-                let names: Vec<&str> = rules.trim_end_matches(['!', '+']).split(',').collect();
+                let names: Vec<&str> = rules.split(',').collect();
                 pack::load_all(&names, &[]).expect("packs without problems")
             }
         };
-        if rules.ends_with('!') {
+        if all_on {
             packs.iter_mut().flat_map(|pack| &mut pack.alerts).for_each(|alert| alert.mode = "on".into());
         }
-        if rules.ends_with('+') {
-            packs.iter_mut().for_each(|pack| pack.reports.clear());
-            let pack::Compiled { program, watch } =
-                pack::compile(&packs, &[]).expect("packs that go together");
-            (self.plan.rules, self.plan.watch) = (Some(program), watch);
-            return;
+        if !metered {
+            let rules = compile::rules_of(&packs, None).expect("packs that go together");
+            return rules.put_in(&mut self.plan);
         }
-        let rules = compile::rules_of(&packs, None).expect("packs that go together");
-        rules.put_in(&mut self.plan);
+        for pack in &mut packs {
+            pack.reports.clear();
+            if !counted {
+                pack.dashlets.clear();
+            }
+        }
+        let compiled = pack::compile(&packs, &[]).expect("packs that go together");
+        (self.plan.rules, self.plan.watch) = (Some(compiled.program), compiled.watch);
     }
 
     /// Gives the plan a mask of each kind.

@@ -57,6 +57,13 @@ pub(super) fn taken(catalog: &Catalog, name: &str, from: &str, only: &str) -> Re
         None => Node { value: Value::Map(heads(&root)), ..root.clone() },
     };
     let mut words = BTreeSet::new();
+    // Several metrics may have one name; those that there were go together.
+    if kind == "metric" {
+        let of = section(&mut base, key, false);
+        if let Value::List(list) = &mut of.value {
+            list.retain(|known| !chosen.iter().any(|(own, ..)| text(child(known, "name")) == Some(own)));
+        }
+    }
     for (own, key_name, node) in &chosen {
         gather(node, &mut words);
         put(&mut base, key, by, own, key_name, node);
@@ -93,7 +100,8 @@ fn put(base: &mut Node, key: &str, by: Option<&str>, id: &str, name: &Name, item
     match &mut section.value {
         Value::List(list) => {
             let by = by.unwrap_or("id");
-            match list.iter_mut().find(|known| text(child(known, by)) == Some(id)) {
+            let is_alone = key != "metrics";
+            match list.iter_mut().find(|known| is_alone && text(child(known, by)) == Some(id)) {
                 Some(known) => *known = item.clone(),
                 None => list.push(item.clone()),
             }

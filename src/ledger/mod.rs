@@ -11,6 +11,7 @@ mod kept;
 mod key;
 pub mod record;
 pub mod reports;
+pub mod series;
 mod suppress;
 pub mod window;
 
@@ -20,6 +21,7 @@ use self::alerts::Alerts;
 use self::dashlets::Tables;
 use self::record::Record;
 use self::reports::{Reports, Told};
+use self::series::AllSeries;
 use crate::batch::{ListenerId, Number};
 use crate::limits;
 use crate::outcome::{Apart, Outcome};
@@ -34,6 +36,7 @@ pub struct Ledger {
     alerts: Alerts,
     reports: Reports,
     tables: Tables,
+    series: AllSeries,
 }
 
 impl Ledger {
@@ -41,13 +44,15 @@ impl Ledger {
     pub fn new(plan: Arc<Plan>) -> Ledger {
         let (alerts, reports, tables) =
             (Alerts::new(plan.clone()), Reports::new(plan.clone()), Tables::new(&plan));
-        Ledger { number: 0, tally: Tally::default(), apart: Vec::new(), alerts, reports, tables }
+        let series = AllSeries::new(&plan);
+        Ledger { number: 0, tally: Tally::default(), apart: Vec::new(), alerts, reports, tables, series }
     }
 
     /// Goes on with another plan; every outcome of the one before has been applied.
     pub fn adopt(&mut self, plan: Arc<Plan>) {
         self.reports.adopt(plan.clone());
         self.tables.adopt(&plan);
+        self.series.adopt(&plan);
         self.alerts.adopt(plan);
     }
 
@@ -66,6 +71,7 @@ impl Ledger {
             self.merge(tally);
         }
         self.tables.advance(outcome.received_us);
+        self.series.advance(outcome.received_us);
         self.alerts.apply(outcome.signals.as_deref(), outcome.received_us);
         self.reports.apply(outcome.signals.as_deref(), outcome.received_us);
     }
@@ -73,6 +79,7 @@ impl Ledger {
     /// The clock says `now_us`, microseconds since 1970, and nothing that came before is missing.
     pub fn tick(&mut self, now_us: i64) {
         self.tables.advance(now_us);
+        self.series.advance(now_us);
         self.alerts.advance(now_us);
         self.reports.advance(now_us);
     }
@@ -124,6 +131,11 @@ impl Ledger {
         &self.tables
     }
 
+    /// The series of packs' metrics.
+    pub fn series(&self) -> &AllSeries {
+        &self.series
+    }
+
     pub fn alerts(&self) -> &Alerts {
         &self.alerts
     }
@@ -132,6 +144,7 @@ impl Ledger {
     pub fn merge(&mut self, tally: &Tally) {
         self.tally.merge(tally, limits::DRAIN_SERIES);
         self.tables.add(&tally.sums);
+        self.series.add(&tally.samples);
     }
 
     pub fn number(&self) -> Number {

@@ -3,7 +3,7 @@
 use super::names::{Complaint, child, entries, items, text};
 use super::read::template;
 use super::walk::Walk;
-use super::{Pack, Param, keys};
+use super::{Pack, Param, keys, metric};
 use crate::config::node::{Node, Value};
 use crate::config::read::Reader;
 use crate::config::schema::nearest;
@@ -32,9 +32,7 @@ pub(super) fn all(
             number(r, walk, node, "value", "a dashlet that does not count has a `value`");
         }
     }
-    for node in items(child(root, "metrics")) {
-        metric(r, walk, node);
-    }
+    metric::check(r, root, walk, pack, warnings);
     for node in items(child(root, "redact")) {
         mask(r, node);
     }
@@ -197,7 +195,7 @@ fn alert(r: &mut Reader<'_>, root: &Node, walk: &Walk<'_>, pack: &Pack, node: &N
 }
 
 /// Notes if the field that `key` names is absent or no number.
-fn number(r: &mut Reader<'_>, walk: &Walk<'_>, node: &Node, key: &str, why: &str) {
+pub(super) fn number(r: &mut Reader<'_>, walk: &Walk<'_>, node: &Node, key: &str, why: &str) {
     let Some((at, name)) = child(node, key).and_then(|node| Some((node.at, text(Some(node))?))) else {
         return r.note(node.at, format!("`{key}` is missing"), why);
     };
@@ -232,39 +230,6 @@ fn report(r: &mut Reader<'_>, root: &Node, node: &Node) {
             format!("`{zone}` is no time zone"),
             "an offset such as `+01:00`, or a name such as `Europe/Berlin`",
         );
-    }
-}
-
-fn metric(r: &mut Reader<'_>, walk: &Walk<'_>, node: &Node) {
-    let name = text(child(node, "name")).unwrap_or_default();
-    let good = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if name.starts_with("weir_") || !name.chars().all(good) || name.starts_with(|c: char| c.is_ascii_digit())
-    {
-        r.note(
-            node.at,
-            format!("`{name}` cannot be the name of a metric"),
-            "letters, digits and `_`; `weir_` is taken",
-        );
-    }
-    if text(child(node, "type")) != Some("counter") || child(node, "value").is_some() {
-        number(r, walk, node, "value", "gauges and histograms have the value of a field");
-    }
-    for (label, value) in entries(child(node, "labels")) {
-        let Some(of) = text(Some(value)).filter(|of| !of.starts_with('=')) else { continue };
-        if let Err(hint) = walk.detects.scope.knows(of) {
-            r.note(
-                value.at,
-                format!("unknown field `{of}` in label `{}` of metric `{name}`", label.text),
-                hint,
-            );
-        }
-        if matches!(of, "client_ip" | "peer" | "auth_ip") {
-            r.note(
-                value.at,
-                format!("`{of}` cannot be a label"),
-                "addresses of clients make series without end",
-            );
-        }
     }
 }
 

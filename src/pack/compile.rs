@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::{Object, Pack, alert, built_in, dashlet, report};
+use super::{Object, Pack, alert, built_in, dashlet, metric, report};
 use crate::event::KindId;
 use crate::parse::heroku;
 use crate::plan::rules::cond::{Cond, Op, Subject};
@@ -26,6 +26,11 @@ pub enum CompileError {
         field: String,
         packs: [String; 2],
     },
+    /// Two packs give metrics of one name different types or labels.
+    Metrics {
+        name: String,
+        packs: [String; 2],
+    },
     /// More kinds than can be numbered.
     Kinds,
     /// Two packs have one id.
@@ -38,6 +43,12 @@ impl fmt::Display for CompileError {
         match self {
             CompileError::FieldTypes { field, packs: [a, b] } => {
                 write!(f, "field `{field}` has one type in pack `{a}` and another in pack `{b}`")
+            }
+            CompileError::Metrics { name, packs: [a, b] } => {
+                write!(
+                    f,
+                    "metric `{name}` has one type or set of labels in pack `{a}` and another in pack `{b}`"
+                )
             }
             CompileError::Kinds => write!(f, "the packs have more than {KINDS_MAX} kinds"),
             CompileError::Twice(id) => write!(f, "two packs are called `{id}`"),
@@ -153,6 +164,9 @@ fn compile_more(
             }
         }
     }
+    metric::agree(packs)?;
+    // Nobody else scrapes.
+    let metered = if purpose == For::Shards { packs } else { &[] };
     let mut builtin_at = None;
     let mut alerts = Vec::new();
     let mut dashlets = Vec::new();
@@ -192,6 +206,7 @@ fn compile_more(
     let asked = report::ask(packs, &mut spec);
     // Behind all that have roles.
     let first = dashlet::ask(&dashlets, &mut spec);
+    let first_metered = metric::ask(metered, &mut spec);
     spec.selects.clone_from(&extra.selects);
     spec.read.extend(extra.fields.iter().cloned().map(Subject::Field));
     if purpose == For::Shards {
@@ -203,7 +218,8 @@ fn compile_more(
     let reports =
         report::compiled(&asked, &program, extra.report_zone.as_ref().unwrap_or(&TimeZone::UTC), &mut roles);
     let dashlets = Arc::new(dashlet::compiled(&dashlets, first, &program));
-    let watch = Watch { alerts, roles, every, reports, dashlets };
+    let metrics = Arc::new(metric::compiled(metered, first_metered, &program));
+    let watch = Watch { alerts, roles, every, reports, dashlets, metrics };
     Ok(Compiled { program: Arc::new(program), watch: Arc::new(watch) })
 }
 

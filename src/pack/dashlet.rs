@@ -43,22 +43,12 @@ pub(super) fn read(walk: &Walk<'_>, pack: &str, categories: &[Category], node: &
     let scope = &walk.detects.scope;
     let word = |name: &str| text(child(node, name)).unwrap_or_default().to_string();
     let subject = |name: &str| Some((name.to_string(), scope.subject(name).ok()?.0));
-    let of = match child(node, "of") {
-        None => Of::Every,
-        Some(of) => match &of.value {
-            Value::Scalar { text, .. } if categories.iter().any(|one| one.id == *text) => {
-                Of::Category(format!("{pack}.category.{text}"))
-            }
-            Value::Scalar { text, .. } => Of::Category(text.clone()),
-            _ => Of::Cond(walk.conds.get(&of.at).cloned()?),
-        },
-    };
     let names = items(child(node, "group_by")).iter().filter_map(|item| text(Some(item)));
     Some(Dashlet {
         id: word("id"),
         title: word("title"),
         viz: word("viz"),
-        of,
+        of: read_of(walk, pack, categories, node)?,
         group_by: names.map(subject).collect::<Option<_>>()?,
         agg: text(child(node, "agg")).unwrap_or("count").to_string(),
         value: text(child(node, "value")).and_then(subject),
@@ -67,6 +57,18 @@ pub(super) fn read(walk: &Walk<'_>, pack: &str, categories: &[Category], node: &
             Some("hour") => 3_600,
             _ => 60,
         },
+    })
+}
+
+/// Reads which events count.
+pub(super) fn read_of(walk: &Walk<'_>, pack: &str, categories: &[Category], node: &Node) -> Option<Of> {
+    let Some(of) = child(node, "of") else { return Some(Of::Every) };
+    Some(match &of.value {
+        Value::Scalar { text, .. } if categories.iter().any(|one| one.id == *text) => {
+            Of::Category(format!("{pack}.category.{text}"))
+        }
+        Value::Scalar { text, .. } => Of::Category(text.clone()),
+        _ => Of::Cond(walk.conds.get(&of.at).cloned()?),
     })
 }
 

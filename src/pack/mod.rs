@@ -4,7 +4,7 @@
 //! together into one program. Both know no clock, socket or thread. Keys stand once, in [`keys`], from which the reader,
 //! the schema and the reference page all come.
 //!
-//! Metrics are read and checked, and evaluated by nothing yet; so is what needs a country.
+//! What needs a country is read and checked, and evaluated by nothing yet.
 
 mod alert;
 mod categories;
@@ -16,6 +16,7 @@ pub mod coverage;
 mod detect;
 pub mod explain;
 mod keys;
+mod metric;
 pub(crate) mod names;
 pub mod overlay;
 mod probe;
@@ -33,7 +34,8 @@ mod witness;
 
 pub use alert::Alert;
 pub use compile::{CompileError, Compiled, Extra, compile, compile_for, kinds};
-pub use dashlet::Dashlet;
+pub use dashlet::{Dashlet, Of};
+pub use metric::{Label, Metric};
 pub use read::{id_of, is_pack, load, path_of, read};
 pub use site::{Filter, Site, site};
 pub use witness::{Conflict, conflicts};
@@ -78,6 +80,7 @@ pub struct Pack {
     pub reports: Vec<report::Report>,
     pub joins: Vec<report::Join>,
     pub dashlets: Vec<Dashlet>,
+    pub metrics: Vec<Metric>,
     /// Pattern and the group that names the sender, active rules only.
     pub device_rules: Vec<(String, String)>,
     /// What becomes of a frame that no rule names; absent: the pack has no word on it.

@@ -3,7 +3,7 @@
 //! It is read against the packs that it changes: an id that none of them has is an error, as an unknown key is. To apply
 //! it is one step over packs that were read; params alone come earlier, since conditions hold their values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
@@ -102,6 +102,7 @@ pub fn apply(packs: &mut [Pack], overlay: &Overlay) {
         pack.alerts.retain(|alert| stays("alert", &alert.id));
         pack.reports.retain(|report| stays("report", &report.id));
         pack.dashlets.retain(|dashlet| stays("dashlet", &dashlet.id));
+        pack.metrics.retain(|metric| stays("metric", &metric.name));
         pack.others.retain(|(kind, id)| stays(kind, id));
     }
 }
@@ -291,8 +292,14 @@ pub fn ids<'p>(pack: &'p Pack, kind: &str) -> Vec<&'p str> {
         _ => {
             let reports = pack.reports.iter().map(|report| ("report", report.id.as_str()));
             let dashlets = pack.dashlets.iter().map(|dashlet| ("dashlet", dashlet.id.as_str()));
+            let metrics = pack.metrics.iter().map(|metric| ("metric", metric.name.as_str()));
             let others = pack.others.iter().map(|(own, id)| (*own, id.as_str()));
-            reports.chain(dashlets).chain(others).filter(|(own, _)| *own == kind).map(|(_, id)| id).collect()
+            let all = reports.chain(dashlets).chain(metrics).chain(others);
+            let mut ids: Vec<&str> = all.filter(|(own, _)| *own == kind).map(|(_, id)| id).collect();
+            // Metrics of one name are one item.
+            let mut seen = HashSet::new();
+            ids.retain(|id| seen.insert(*id));
+            ids
         }
     }
 }

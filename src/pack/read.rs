@@ -9,8 +9,8 @@ use super::scope::Scope;
 use super::values::joined;
 use super::walk::Walk;
 use super::{
-    Category, Derive, FILE_BYTES_MAX, Mask, Object, ObjectRule, Pack, alert, check, dashlet, keys, report,
-    trial,
+    Category, Derive, FILE_BYTES_MAX, Mask, Object, ObjectRule, Pack, alert, check, dashlet, keys, metric,
+    report, trial,
 };
 use crate::config::node::{self, At, Node, Value};
 use crate::config::read::{Reader, text_of};
@@ -164,14 +164,16 @@ fn pack(
     }
     let on_no_match = child(root, "device_id").and_then(|device| text(child(device, "on_no_match")));
     pack.on_no_match = on_no_match.map(OnNoMatch::named);
-    let others_of = [("dashlet", "dashlets", "id"), ("metric", "metrics", "name")];
-    for (kind, section, id) in others_of {
-        for node in items(child(root, section)) {
-            let read = (kind == "dashlet").then(|| dashlet::read(&walk, &pack.id, &pack.categories, node));
-            match read.flatten() {
-                Some(dashlet) => pack.dashlets.push(dashlet),
-                None => pack.others.push((kind, whole(node, id))),
-            }
+    for node in items(child(root, "dashlets")) {
+        match dashlet::read(&walk, &pack.id, &pack.categories, node) {
+            Some(dashlet) => pack.dashlets.push(dashlet),
+            None => pack.others.push(("dashlet", whole(node, "id"))),
+        }
+    }
+    for node in items(child(root, "metrics")) {
+        match metric::read(&walk, &pack, node) {
+            Some(metric) => pack.metrics.push(metric),
+            None => pack.others.push(("metric", whole(node, "name"))),
         }
     }
     pack.masks = items(child(root, "redact")).iter().map(|node| mask(&walk, node)).collect();

@@ -101,7 +101,9 @@ impl<'n> Walk<'n> {
             return;
         }
         if let Shape::Section(section) = of {
-            let ids = items.iter().filter_map(|item| {
+            // Metrics of one name are told apart by their labels.
+            let named = items.iter().filter(|_| key.name != "metrics");
+            let ids = named.filter_map(|item| {
                 let id = child(item, "id").or(child(item, "name"))?;
                 Some((text(Some(id))?, id.at))
             });

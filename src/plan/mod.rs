@@ -7,6 +7,7 @@ pub mod cron;
 pub mod dashlet;
 pub mod device;
 pub mod mask;
+pub mod metric;
 pub mod report;
 pub mod rules;
 pub mod watch;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::dashlet::Dashlets;
+use super::metric::Metrics;
 use super::report::Reports;
 use super::rules::SlotId;
 use super::rules::cond::Compare;
@@ -310,12 +311,13 @@ fn glob(pattern: &str, text: &str) -> bool {
 #[derive(Debug, Default)]
 pub struct Watch {
     pub alerts: Vec<Alert>,
-    /// By watch of the program; those of dashlets come behind.
+    /// By watch of the program; those of dashlets and metrics come behind.
     pub roles: Vec<Role>,
     /// Alerts for which every event counts.
     pub every: Vec<u32>,
     pub reports: Reports,
     pub dashlets: Arc<Dashlets>,
+    pub metrics: Arc<Metrics>,
 }
 
 /// How the ledger keeps its windows.

@@ -165,7 +165,10 @@ fn plan(options: &Options) -> io::Result<Plan> {
             .map_err(|problems| io::Error::other(problems.to_string()))?,
     };
     // Nobody could look at them.
-    packs.iter_mut().for_each(|pack| pack.dashlets.clear());
+    for pack in &mut packs {
+        pack.dashlets.clear();
+        pack.metrics.clear();
+    }
     for alert in packs.iter_mut().flat_map(|pack| &mut pack.alerts) {
         match (options.all_on, &options.alerts) {
             (true, _) => alert.mode = "on".into(),

@@ -40,6 +40,7 @@ pub struct Desk {
     dir: PathBuf,
     spool_bytes: u64,
     used_bytes: u64,
+    cut: u64,
     spools: HashMap<Key, Spool>,
     /// By when they are published.
     ready: BTreeMap<(i64, Key), Ready>,
@@ -76,7 +77,7 @@ impl Desk {
         fs::create_dir_all(dir)
             .map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", dir.display())))?;
         let (dir, spools, ready) = (dir.to_path_buf(), HashMap::new(), BTreeMap::new());
-        Ok(Desk { dir, spool_bytes, used_bytes: 0, spools, ready, is_live, now_us: 0 })
+        Ok(Desk { dir, spool_bytes, used_bytes: 0, cut: 0, spools, ready, is_live, now_us: 0 })
     }
 
     /// Takes what reports say. `now_us` is when.
@@ -139,6 +140,11 @@ impl Desk {
         Ok(())
     }
 
+    /// Rows that found no room, since it began.
+    pub fn cut(&self) -> u64 {
+        self.cut
+    }
+
     /// Publishes what is ready and puts rows of open windows on disk.
     ///
     /// # Errors
@@ -168,6 +174,7 @@ impl Desk {
         let bytes = row.len() as u64 + 4;
         if self.used_bytes + bytes > self.spool_bytes {
             spool.cut += 1;
+            self.cut += 1;
             return Ok(());
         }
         self.used_bytes += bytes;

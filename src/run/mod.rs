@@ -69,6 +69,7 @@ struct Served {
     flow: Arc<Flow>,
     /// Folder of reports, if they are written.
     reports: Option<PathBuf>,
+    lost_rows: Option<Arc<reports::Lost>>,
     told: Arc<Mutex<Told>>,
     notifiers: Arc<Notifiers>,
 }
@@ -77,6 +78,7 @@ impl Figures for Served {
     fn metrics(&self) -> String {
         let mut families = self.told.lock().unwrap_or_else(PoisonError::into_inner).families();
         families.extend(self.notifiers.families());
+        families.extend(self.lost_rows.as_ref().and_then(|lost| lost.family()));
         metrics::page(&self.flow, families)
     }
 
@@ -152,6 +154,7 @@ impl Weir {
         let readiness = Arc::new(Readiness::default());
         let figures = Arc::new(Served {
             reports: pipeline.reports.dir.clone(),
+            lost_rows: clerk.lost.clone(),
             flow: flow.clone(),
             told: told.clone(),
             notifiers: notifiers.clone(),

@@ -92,14 +92,20 @@ impl Page {
 }
 
 fn sample(kind: MetricType, labels: Vec<(&'static str, String)>, value: f64) -> Metric {
+    metric(kind, labels.into_iter().map(|(name, value)| label(name, value)).collect(), value)
+}
+
+pub(super) fn label(name: &str, value: String) -> LabelPair {
+    let mut pair = LabelPair::default();
+    pair.set_name(name.into());
+    pair.set_value(value);
+    pair
+}
+
+/// A counter, or else a gauge.
+pub(super) fn metric(kind: MetricType, labels: Vec<LabelPair>, value: f64) -> Metric {
     let mut metric = Metric::default();
-    let pair = |(name, value): (&str, String)| {
-        let mut pair = LabelPair::default();
-        pair.set_name(name.into());
-        pair.set_value(value);
-        pair
-    };
-    metric.set_label(labels.into_iter().map(pair).collect());
+    metric.set_label(labels);
     if kind == MetricType::COUNTER {
         let mut counter = Counter::default();
         counter.set_value(value);
@@ -125,6 +131,8 @@ pub fn page(flow: &Flow, extra: Vec<MetricFamily>) -> String {
     page.family(&BUILD, [(vec![("version", env!("CARGO_PKG_VERSION").into())], 1)]);
     page.families.extend(flow.stages().family.collect());
     page.families.extend(extra);
+    page.families.extend(super::watched::families(flow));
+    page.families.extend(super::series::families(flow));
     let mut text = Vec::new();
     TextEncoder::new().encode(&page.families, &mut text).expect("families with names and metrics encode");
     String::from_utf8(text).expect("the text format is UTF-8")

@@ -4,4 +4,6 @@ pub mod books;
 pub mod dashlets;
 pub mod log;
 pub mod metrics;
+mod series;
 pub mod serve;
+mod watched;

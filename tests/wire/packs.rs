@@ -178,11 +178,23 @@ fn files_are_noticed_and_outlive_a_restart() {
     offline(&["enable", "heroku.alert.auth_failure"]);
     std::fs::write(dir.path().join("changed.yaml"), changed()).unwrap();
     offline(&["import", "changed.yaml", "--only", "category/orders"]);
+    let memory = changed().replace("Memory of a dyno by type, as it says itself.", "By type.");
+    std::fs::write(dir.path().join("memory.yaml"), memory).unwrap();
+    offline(&["import", "memory.yaml", "--only", "metric/heroku_dyno_memory_bytes"]);
     let mut weir = Weir::start_in(dir, &pipeline(&[listener("syslog", "tcp", "")], &[FILES]));
     assert!(categories(&mut weir, "a new order").contains("heroku.category.orders"));
     assert_eq!(state(&weir, "heroku", "heroku.alert.auth_failure"), "on");
     // A part leaves the rest of the pack, its version too.
-    assert_eq!(shown(&weir, "heroku")["version"], "1.0.0");
+    let pack = shown(&weir, "heroku");
+    assert_eq!(pack["version"], "1.0.0");
+    // Metrics of one name go together.
+    let of_memory = |item: &&Value| item["id"] == "heroku.metric.heroku_dyno_memory_bytes";
+    let of_memory: Vec<&Value> = pack["items"].as_array().unwrap().iter().filter(of_memory).collect();
+    assert_eq!(of_memory.len(), 3, "{of_memory:?}");
+    assert!(
+        of_memory.iter().all(|item| item["text"].as_str().unwrap().contains("By type.")),
+        "{of_memory:?}"
+    );
 
     let overlay = weir.path("weir-state/overlay.yaml");
     std::fs::write(&overlay, "weir: overlay/v1\nheroku: {alerts: {nope: {mode: on}}}\n").unwrap();

@@ -242,6 +242,12 @@ impl Alerts {
         self.plan.watch.alerts.iter().zip(self.states.iter().map(with_keys))
     }
 
+    /// By alert: whether values of windows that are yet to be sealed may be too low.
+    pub fn degraded(&self) -> impl Iterator<Item = bool> {
+        let from_us = self.now_us.saturating_sub(self.lateness_us()).max(0);
+        self.states.iter().map(move |state| state.degraded_until_us > from_us)
+    }
+
     /// Takes what a batch told; first all that is due up to its receive time.
     pub fn apply(&mut self, signals: Option<&Signals>, received_us: i64) {
         self.advance(received_us);
@@ -382,12 +388,15 @@ impl Alerts {
     }
 }
 
-/// The events that a signal shows, oldest first.
-fn shown_of<'s>(signal: &'s Signal, signals: &'s Signals) -> impl Iterator<Item = Shown> + 's {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned().into_boxed_str();
-    let shown = &signal.shown[..signal.shown_len as usize];
-    shown.iter().map(move |at| {
-        let at = &signals.shown[*at as usize];
+/// The events that a signal shows, from a time on, oldest first.
+fn shown_of<'s>(signal: &'s Signal, signals: &'s Signals, from_us: i64) -> impl Iterator<Item = Shown> + 's {
+    // Which is quicker where nothing is to be replaced.
+    let text = |bytes: &[u8]| match core::str::from_utf8(bytes) {
+        Ok(text) => Box::from(text),
+        Err(_) => String::from_utf8_lossy(bytes).into_owned().into_boxed_str(),
+    };
+    let shown = signal.shown[..signal.shown_len as usize].iter().map(|at| &signals.shown[*at as usize]);
+    shown.filter(move |at| at.time_us >= from_us).map(move |at| {
         let (id, message) = (at.id.of(&signals.texts), at.message.of(&signals.texts));
         Shown { time_us: at.time_us, id: text(id), message: text(message) }
     })

@@ -136,7 +136,13 @@ pub(crate) const METRIC: &Section = &Section {
     name: "a metric",
     later: &[],
     keys: &[&[
-        key("name", "The series' name.", Shape::Text, "heroku_router_service_seconds", Required),
+        key(
+            "name",
+            "The series' name; metrics of one name are told apart by a literal label.",
+            Shape::Text,
+            "heroku_router_service_seconds",
+            Required,
+        ),
         key("type", "What it is.", Shape::Choice(&["gauge", "counter", "histogram"]), "gauge", Required),
         OF,
         key("value", "The field; a counter may have none.", Shape::FieldName, "service_ms", Optional),

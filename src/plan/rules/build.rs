@@ -12,10 +12,10 @@ use super::convert::Type;
 use super::extract::{Extractor, Kv, Piece};
 use super::matcher::{Asked, Bit, Matcher};
 use super::program::{
-    Derived, Field, Lazy, LazyOp, Node, Object, PHASES, Phase, Program, Purpose, Rule, RuleId, Slot, SlotId,
-    Step, Take, Taken, TextNeed,
+    BitSet, Derived, Field, Lazy, LazyOp, List, Node, Object, PHASES, Phase, Program, Purpose, Rule, RuleId,
+    Slot, SlotId, Step, Take, Taken,
 };
-use super::{literals, regex};
+use super::{literals, regex, start};
 use crate::event::{FieldId, KindId, Severity};
 
 /// Bytes of all expressions of a program together.
@@ -150,15 +150,15 @@ pub fn build(spec: &Spec) -> Result<Program, BuildError> {
     categories.sort_by(|a, b| a.0.cmp(&b.0));
     let mut ids = Vec::new();
     for (index, (id, cond)) in categories.into_iter().enumerate() {
-        builder.rule(cond, Phase::Last, Purpose::Category(index as u32))?;
+        builder.rule(cond, Phase::Last, Purpose::Found(List::Category, index as u32))?;
         ids.push(id.clone());
     }
     builder.program.categories = ids.into();
     for (index, cond) in spec.watches.iter().enumerate() {
-        builder.rule(cond, Phase::Last, Purpose::Watch(index as u32))?;
+        builder.rule(cond, Phase::Last, Purpose::Found(List::Watch, index as u32))?;
     }
     for (index, cond) in spec.selects.iter().enumerate() {
-        builder.rule(cond, Phase::Last, Purpose::Select(index as u32))?;
+        builder.rule(cond, Phase::Last, Purpose::Found(List::Select, index as u32))?;
     }
     for subject in &spec.read {
         builder.slot(subject);
@@ -182,7 +182,9 @@ struct Builder {
     fires: Vec<Vec<RuleId>>,
     /// By bit: how much it costs to rely on it, being often true.
     costs: Vec<u32>,
-    on_text: Vec<bool>,
+    bit_slots: Vec<SlotId>,
+    /// By phase: bits of which one is true if the text is needed.
+    guards: [Vec<Bit>; PHASES],
     /// By slot: whether somebody asks about it or writes it.
     used: Vec<bool>,
     /// By slot: whether some rule writes it.
@@ -221,6 +223,8 @@ impl Builder {
                 fires: Vec::new(),
                 always: Default::default(),
                 text_need: Default::default(),
+                early: BitSet::default(),
+                starts_alike: false,
                 categories: Arc::default(),
                 object_ids: spec.objects.iter().map(|object| object.id.clone()).collect(),
             },
@@ -232,7 +236,8 @@ impl Builder {
             regexes_bytes: 0,
             fires: Vec::new(),
             costs: Vec::new(),
-            on_text: Vec::new(),
+            bit_slots: Vec::new(),
+            guards: Default::default(),
             used: Vec::new(),
             written: Vec::new(),
         }
@@ -440,10 +445,9 @@ impl Builder {
         }
         if reads_text(cond) {
             let guards = self.needs(cond, false);
-            let need: &mut TextNeed = &mut self.program.text_need[phase as usize];
             match guards {
-                Some((_, bits)) => need.guards.extend(bits),
-                None => need.always = true,
+                Some((_, bits)) => self.guards[phase as usize].extend(bits),
+                None => self.program.text_need[phase as usize].always = true,
             }
         }
         self.program.any_rule[phase as usize] = true;
@@ -461,7 +465,7 @@ impl Builder {
                     Node::Lazy(lazy) => self.program.lazies[*lazy as usize].guard?,
                     _ => return None,
                 };
-                (text || !self.on_text[bit as usize]).then(|| (self.costs[bit as usize], vec![bit]))
+                (text || *self.subject(bit) != Subject::Text).then(|| (self.costs[bit as usize], vec![bit]))
             }
             Cond::All(parts) => {
                 parts.iter().filter_map(|part| self.needs(part, text)).min_by_key(|(cost, _)| *cost)
@@ -507,11 +511,16 @@ impl Builder {
         })
     }
 
-    fn bit(&mut self, cost: u32, text: bool) -> Bit {
+    fn bit(&mut self, cost: u32, slot: SlotId) -> Bit {
         self.fires.push(Vec::new());
         self.costs.push(cost);
-        self.on_text.push(text);
+        self.bit_slots.push(slot);
         self.fires.len() as Bit - 1
+    }
+
+    /// What the test behind a bit asks about.
+    fn subject(&self, bit: Bit) -> &Subject {
+        &self.program.slots[self.bit_slots[bit as usize] as usize].subject
     }
 
     fn test(&mut self, test: &Test) -> Result<Node, BuildError> {
@@ -519,33 +528,32 @@ impl Builder {
             return Ok(*node);
         }
         let slot = self.slot(&test.subject);
-        let text = test.subject == Subject::Text;
         let cost = cost(test);
         let node = match &test.op {
             Op::Text { how, cased, any } => {
-                let bit = self.bit(cost, text);
+                let bit = self.bit(cost, slot);
                 let asked = &mut self.asked[slot as usize].texts;
                 asked.extend(any.iter().map(|literal| (bit, *how, *cased, literal.clone())));
                 Node::Bit(bit)
             }
             Op::Number(compare, number) => {
-                let bit = self.bit(cost, text);
+                let bit = self.bit(cost, slot);
                 self.asked[slot as usize].numbers.push((*compare, *number, bit));
                 Node::Bit(bit)
             }
             Op::Network(network) => {
-                let bit = self.bit(cost, text);
+                let bit = self.bit(cost, slot);
                 self.asked[slot as usize].networks.push((*network, bit));
                 Node::Bit(bit)
             }
             Op::Exists => {
-                let bit = self.bit(cost, text);
+                let bit = self.bit(cost, slot);
                 let bit = *self.asked[slot as usize].present.get_or_insert(bit);
                 Node::Bit(bit)
             }
             Op::Regex(pattern) => {
                 let guard = regex::hir(pattern).ok().and_then(|hir| literals::required(&hir));
-                let guard = guard.map(|literals| self.guard(slot, text, literals));
+                let guard = guard.map(|literals| self.guard(slot, literals));
                 let op = LazyOp::Regex(self.regex(pattern)?);
                 self.lazy(Lazy { slot, guard, op })
             }
@@ -555,7 +563,7 @@ impl Builder {
                     Glob::Many | Glob::One => None,
                 });
                 let longest = literal.max_by_key(|literal| literal.len());
-                let guard = longest.map(|literal| self.guard(slot, text, vec![literal.to_ascii_lowercase()]));
+                let guard = longest.map(|literal| self.guard(slot, vec![literal.to_ascii_lowercase()]));
                 self.lazy(Lazy { slot, guard, op: LazyOp::Glob { pattern: pattern.clone(), cased: *cased } })
             }
             Op::Same(other) => {
@@ -573,9 +581,9 @@ impl Builder {
     }
 
     /// A bit that is true when one of these literals occurs.
-    fn guard(&mut self, slot: SlotId, text: bool, literals: Vec<Vec<u8>>) -> Bit {
+    fn guard(&mut self, slot: SlotId, literals: Vec<Vec<u8>>) -> Bit {
         let shortest = literals.iter().map(Vec::len).min().unwrap_or(0);
-        let bit = self.bit(part_cost(shortest) * literals.len() as u32, text);
+        let bit = self.bit(part_cost(shortest) * literals.len() as u32, slot);
         let asked = &mut self.asked[slot as usize].texts;
         asked.extend(
             literals.into_iter().map(|literal| (bit, How::Contains, false, literal.into_boxed_slice())),
@@ -599,7 +607,7 @@ impl Builder {
     }
 
     fn finish(mut self) -> Program {
-        for (slot, asked) in self.program.slots.iter_mut().zip(self.asked) {
+        for (slot, asked) in self.program.slots.iter_mut().zip(core::mem::take(&mut self.asked)) {
             let long = slot.subject == Subject::Text;
             slot.matcher = Matcher::new(asked, long);
         }
@@ -622,11 +630,16 @@ impl Builder {
         let kinds: Vec<&str> = self.program.kinds.iter().map(|kind| &**kind).collect();
         self.program.by_kind = bits_of(Key::Kind, &kinds);
         self.program.by_severity = bits_of(Key::Severity, &Severity::ALL.map(Severity::name));
-        for need in &mut self.program.text_need {
-            need.guards.sort_unstable();
-            need.guards.dedup();
-        }
         self.program.bits = self.fires.len();
+        let bits = 0..self.fires.len() as Bit;
+        let is_early = |bit: Bit| matches!(self.subject(bit), Subject::Key(key) if *key != Key::Severity);
+        self.program.early = BitSet::of(bits.clone().filter(|bit| is_early(*bit)), self.program.bits);
+        for (need, guards) in self.program.text_need.iter_mut().zip(&self.guards) {
+            need.guards = BitSet::of(guards.iter().copied(), self.program.bits);
+        }
+        let keys = &self.program.keys_first;
+        let alike = |(key, _): &(Key, SlotId)| start::KEYS.contains(key);
+        self.program.starts_alike = self.program.labels.is_empty() && keys.iter().all(alike);
         self.program.fires = self.fires.into_iter().map(Vec::into_boxed_slice).collect();
         debug_assert!(self.program.always.len() == PHASES);
         self.program

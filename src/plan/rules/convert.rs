@@ -115,6 +115,37 @@ impl Number {
 
     /// Reads a number as JSON writes it; a leading zero or plus is let pass.
     pub fn parse(text: &[u8]) -> Option<Number> {
+        Number::parse_short(text).or_else(|| Number::parse_any(text))
+    }
+
+    /// Most numbers: few digits and perhaps a point among them.
+    #[inline(always)]
+    fn parse_short(text: &[u8]) -> Option<Number> {
+        const TEN_TO: [u32; 10] =
+            [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
+        if text.len() > 18 {
+            return None;
+        }
+        let (mut value, mut point) = (0u64, None);
+        for (at, byte) in text.iter().enumerate() {
+            match byte {
+                b'0'..=b'9' => value = value * 10 + u64::from(byte - b'0'),
+                b'.' if point.is_none() && at > 0 => point = Some(at),
+                _ => return None,
+            }
+        }
+        let decimals = match point {
+            None if text.is_empty() => return None,
+            None => 0,
+            Some(at) if at + 1 == text.len() => return None,
+            Some(at) => text.len() - at - 1,
+        };
+        let factor = TEN_TO.get(decimals)?;
+        Some(Number(i128::from(value) * i128::from(*factor)))
+    }
+
+    #[inline(never)]
+    fn parse_any(text: &[u8]) -> Option<Number> {
         let (negative, text) = match text {
             [b'-', rest @ ..] => (true, rest),
             [b'+', rest @ ..] => (false, rest),
@@ -216,6 +247,13 @@ mod tests {
             ("1e-400", Some("0")),
             ("0e2000000000", Some("0")),
             ("007", Some("7")),
+            ("0.00", Some("0")),
+            ("685.14", Some("685.14")),
+            ("123456789.123456789", Some("123456789.123456789")),
+            ("999999999999999999", Some("999999999999999999")),
+            ("1.0000000009", Some("1")),
+            ("1..2", None),
+            ("1.2.3", None),
             ("", None),
             ("-", None),
             ("1.", None),

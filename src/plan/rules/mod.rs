@@ -17,6 +17,7 @@ mod program;
 pub mod regex;
 mod run;
 mod scratch;
+mod start;
 #[cfg(test)]
 mod tests;
 mod value;

@@ -36,11 +36,18 @@ pub(super) const PHASES: usize = 3;
 pub(super) enum Purpose {
     /// Index of the object and of the rule in it.
     Object(u32, u32),
-    Category(u32),
+    /// Where the index is noted, and the index.
+    Found(List, u32),
+}
+
+/// What is told of an event.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum List {
+    Category,
     /// What somebody behind the shard wants to know: an alert, a report, a sink.
-    Watch(u32),
+    Watch,
     /// By what somebody in front of the sinks chooses: a filter, a mask.
-    Select(u32),
+    Select,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -156,7 +163,31 @@ pub(super) enum Step {
 pub(super) struct TextNeed {
     pub always: bool,
     /// Or if one of these is true.
-    pub guards: Vec<Bit>,
+    pub guards: BitSet,
+}
+
+/// Some of a program's bits.
+#[derive(Debug, Default)]
+pub(super) struct BitSet(Vec<u64>);
+
+impl BitSet {
+    /// These bits, each less than `count`.
+    pub fn of(bits: impl Iterator<Item = Bit>, count: usize) -> BitSet {
+        let mut words = vec![0; count.div_ceil(64)];
+        bits.for_each(|bit| words[bit as usize / 64] |= 1 << (bit % 64));
+        BitSet(words)
+    }
+
+    #[inline]
+    pub fn has(&self, bit: Bit) -> bool {
+        self.0[bit as usize / 64] >> (bit % 64) & 1 == 1
+    }
+
+    /// Whether one of them is set in `words`.
+    #[inline]
+    pub fn any_in(&self, words: &[u64]) -> bool {
+        self.0.iter().zip(words).any(|(own, set)| own & set != 0)
+    }
 }
 
 /// Compiled rules.
@@ -202,6 +233,10 @@ pub struct Program {
     /// By phase: the rules that are always possible.
     pub(super) always: [Vec<RuleId>; PHASES],
     pub(super) text_need: [TextNeed; PHASES],
+    /// The bits that are known for good before fields are looked at.
+    pub(super) early: BitSet,
+    /// Whether what is known before fields and text are looked at can be remembered, see `start`.
+    pub(super) starts_alike: bool,
     /// Full ids, sorted.
     pub(super) categories: Arc<[Box<str>]>,
     /// Full ids, in the order of the packs.

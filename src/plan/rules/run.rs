@@ -194,6 +194,30 @@ pub(super) struct Run<'r, 'a> {
 impl Run<'_, '_> {
     fn all(&mut self) {
         let program = self.program;
+        self.start();
+        if program.wants_fields {
+            self.load_fields();
+        }
+        if !self.scratch.objects.is_empty() {
+            self.extract();
+        }
+        self.scratch.writing = WORKED_OUT;
+        self.take();
+        for place in 0..self.scratch.filled.len() {
+            self.match_value(self.scratch.filled[place]);
+        }
+        self.derive();
+        self.set_all(&program.by_severity, self.subjects.event.severity as usize);
+        self.phase(Phase::Last);
+        self.scratch.matched.sort(&program.categories);
+    }
+
+    /// All that is known before fields are looked at: keys, labels, objects, kind.
+    pub(super) fn work_out_start(&mut self) {
+        let program = self.program;
+        for (candidates, always) in self.scratch.truth.candidates.iter_mut().zip(&program.always) {
+            candidates.extend_from_slice(always);
+        }
         for (key, slot) in &program.keys_first {
             self.match_key(*key, *slot);
         }
@@ -210,21 +234,6 @@ impl Run<'_, '_> {
         if program.any_rule[Phase::ByKind as usize] {
             self.phase(Phase::ByKind);
         }
-        if program.wants_fields {
-            self.load_fields();
-        }
-        if !self.scratch.objects.is_empty() {
-            self.extract();
-        }
-        self.scratch.writing = WORKED_OUT;
-        self.take();
-        for place in 0..self.scratch.filled.len() {
-            self.match_value(self.scratch.filled[place]);
-        }
-        self.derive();
-        self.set_all(&program.by_severity, self.subjects.event.severity as usize);
-        self.phase(Phase::Last);
-        self.close();
     }
 
     /// Sets the bits that a key's value makes true.
@@ -324,20 +333,18 @@ impl Run<'_, '_> {
     fn phase(&mut self, phase: Phase) {
         let program = self.program;
         let need = &program.text_need[phase as usize];
-        if need.always || need.guards.iter().any(|bit| self.scratch.truth.has(*bit)) {
+        if need.always || need.guards.any_in(&self.scratch.truth.bits) {
             self.match_message();
         }
         let candidates = core::mem::take(&mut self.scratch.truth.candidates[phase as usize]);
-        for rule in candidates.iter().chain(&program.always[phase as usize]) {
+        for rule in &candidates {
             let rule = &program.rules[*rule as usize];
             if !self.holds(rule.root) {
                 continue;
             }
             match rule.purpose {
                 Purpose::Object(object, index) => self.scratch.objects.push((object, index)),
-                Purpose::Category(index) => self.scratch.matched.categories.push(index),
-                Purpose::Watch(index) => self.scratch.matched.watches.push(index),
-                Purpose::Select(index) => self.scratch.matched.selects.push(index),
+                Purpose::Found(found, index) => self.scratch.matched.list(found).push(index),
             }
         }
         self.scratch.truth.candidates[phase as usize] = candidates;
@@ -423,22 +430,6 @@ impl Run<'_, '_> {
             && (object < self.program.builtin_at || self.subjects.event.kind == OTHER)
         {
             self.subjects.event.kind = kind;
-        }
-    }
-
-    /// Brings what was found into its order.
-    fn close(&mut self) {
-        let matched = &mut self.scratch.matched;
-        matched.categories.sort_unstable();
-        matched.watches.sort_unstable();
-        matched.selects.sort_unstable();
-        for (place, category) in matched.categories.iter().enumerate() {
-            let out = &mut matched.categories_json;
-            out.extend_from_slice(if place == 0 { b"[\"" } else { b"\",\"" });
-            out.extend_from_slice(self.program.categories[*category as usize].as_bytes());
-        }
-        if !matched.categories.is_empty() {
-            matched.categories_json.extend_from_slice(b"\"]");
         }
     }
 }

@@ -7,8 +7,9 @@ use regex_automata::util::captures::Captures;
 
 use super::extract::Found;
 use super::matcher::Bit;
-use super::program::{PHASES, Program, RuleId, SlotId};
+use super::program::{List, PHASES, Program, RuleId, SlotId};
 use super::run::Subjects;
+use super::start::Starts;
 use super::value::text_of;
 use crate::event::Value;
 
@@ -21,6 +22,7 @@ pub struct RulesScratch {
     /// Whose shape the rest has.
     pub(super) program: Option<Arc<Program>>,
     pub(super) truth: Truth,
+    pub(super) starts: Starts,
     pub(super) values: Vec<Option<Value>>,
     /// Slots that have a value or a writer.
     pub(super) filled: Vec<SlotId>,
@@ -70,9 +72,66 @@ pub struct Matched {
     pub unconverted: u32,
     /// Fields that two objects wrote.
     pub conflicts: u32,
+    /// How many categories stand in `categories_json`.
+    told: usize,
 }
 
 impl Matched {
+    pub(super) const NOTHING: Matched = Matched {
+        categories: Vec::new(),
+        watches: Vec::new(),
+        selects: Vec::new(),
+        objects: Vec::new(),
+        categories_json: Vec::new(),
+        unconverted: 0,
+        conflicts: 0,
+        told: 0,
+    };
+
+    pub(super) fn clear(&mut self) {
+        self.categories.clear();
+        self.watches.clear();
+        self.selects.clear();
+        self.objects.clear();
+        self.categories_json.clear();
+        (self.unconverted, self.conflicts, self.told) = (0, 0, 0);
+    }
+
+    pub(super) fn list(&mut self, list: List) -> &mut Vec<u32> {
+        match list {
+            List::Category => &mut self.categories,
+            List::Watch => &mut self.watches,
+            List::Select => &mut self.selects,
+        }
+    }
+
+    /// Takes what another has found over, into a cleared one.
+    pub(super) fn copy(&mut self, other: &Matched) {
+        self.categories.extend_from_slice(&other.categories);
+        self.watches.extend_from_slice(&other.watches);
+        self.selects.extend_from_slice(&other.selects);
+        self.categories_json.extend_from_slice(&other.categories_json);
+        self.told = other.told;
+    }
+
+    /// Brings what was found into its order, and tells the categories, which have these ids.
+    pub(super) fn sort(&mut self, ids: &[Box<str>]) {
+        self.categories.sort_unstable();
+        self.watches.sort_unstable();
+        self.selects.sort_unstable();
+        if self.told == self.categories.len() {
+            return;
+        }
+        self.told = self.categories.len();
+        let out = &mut self.categories_json;
+        out.clear();
+        for (place, category) in self.categories.iter().enumerate() {
+            out.extend_from_slice(if place == 0 { b"[\"" } else { b"\",\"" });
+            out.extend_from_slice(ids[*category as usize].as_bytes());
+        }
+        out.extend_from_slice(b"\"]");
+    }
+
     /// Whether the condition at `index` of `Spec::selects` holds.
     pub fn selects(&self, index: u32) -> bool {
         self.selects.binary_search(&index).is_ok()
@@ -135,13 +194,7 @@ impl RulesScratch {
 
     /// Forgets what the last event was found to be.
     pub fn forget(&mut self) {
-        let matched = &mut self.matched;
-        matched.categories.clear();
-        matched.watches.clear();
-        matched.selects.clear();
-        matched.objects.clear();
-        matched.categories_json.clear();
-        (matched.unconverted, matched.conflicts) = (0, 0);
+        self.matched.clear();
     }
 
     /// The value of a declared field of the last event, those included that its output does not show; of fields that
