@@ -3,10 +3,10 @@
 //! `count CORPUS OUTPUT PASSES [RULES]` prints how many events, bytes in and bytes out one pass has; two runs of different lengths
 //! differ by whole passes and nothing else. OUTPUT is `framing`, which only finds the frames in the stream, or what a
 //! shard writes: `none`, `ndjson` or `eventtracker`. RULES are packs, by id or path, or a number of rules of one literal
-//! each; a final `+` takes their metrics too, `++` their dashlets as well; without, there are none. The corpus `windows` is
-//! of signals, and its output the events of each: what the ledger does with them. `count each CORPUS/OUTPUT[/RULES]...` does
-//! several, one after the other, and calls `boundary` before and after the passes that count, so that one run of the
-//! counting program is enough for all.
+//! each; a final `+` takes their dashlets and metrics too; without, there are none. The corpus `windows` is of signals, and its
+//! output the events of each: what the ledger does with them. `count each CORPUS/OUTPUT[/RULES]...` does several, one after
+//! the other, and calls `boundary` before and after the passes that count, so that one run of the counting program is enough
+//! for all.
 //! `count stream CORPUS MEGABYTES` writes a corpus to standard output, as a sender would.
 //! `count kinds` lists the hostile kinds, which are corpora too. It measures nothing itself.
 

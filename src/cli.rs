@@ -11,7 +11,11 @@ use clap_complete::Shell;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+pub use exchange::{Export, ExportOf, Import, ImportOf};
+
 use crate::config;
+
+mod exchange;
 
 /// Receives log drains at line rate, understands every message, keeps the books of what came and what was lost, and
 /// hands normalized events on.
@@ -42,6 +46,7 @@ pub enum Command {
     Coverage(Coverage),
     Export(Export),
     Pack(Packs),
+    Import(Import),
     Notify(Notify),
     /// Print the built-in pipeline, commented: a file to start from
     #[command(after_help = "Example:
@@ -454,25 +459,6 @@ pub struct Site {
     pub admin: Option<std::net::SocketAddr>,
 }
 
-/// Print what others need to know of packs: a dashboard for Grafana, alerting rules for Prometheus
-#[derive(Args, Debug)]
-#[command(after_help = "Examples:
-  weir export grafana > weir.json
-  weir export prometheus-rules my-pack.yaml > weir.rules.yml")]
-pub struct Export {
-    #[arg(value_enum)]
-    pub what: ExportOf,
-    /// Packs, in order: paths, or ids of those that are compiled in
-    #[arg(value_name = "PACK", default_value = "heroku")]
-    pub packs: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum ExportOf {
-    Grafana,
-    PrometheusRules,
-}
-
 /// Print a JSON schema
 #[derive(Args, Debug)]
 #[command(after_help = "Example:
@@ -671,6 +657,9 @@ mod tests {
             "weir pack list --admin 127.0.0.1:1 --state s",
             "weir notify",
             "weir notify test",
+            "weir import",
+            "weir import sigma",
+            "weir import sigma a --id A",
             "weir drain-setup",
             "weir drain-setup x;rm",
             "weir drain-setup my-app --host a/b",

@@ -13,6 +13,7 @@ use crate::plan::dashlet::{Aggregate, Dashlet, Dashlets};
 use crate::plan::rules::cond::{Key, Subject};
 use crate::plan::rules::{Seen, SlotId};
 use crate::plan::watch::Part;
+use crate::redact::Redactor;
 use crate::signal::{bin_of, push_value};
 use crate::sums::{Mark, Sums};
 
@@ -68,8 +69,8 @@ struct Numbers {
 /// What marks are made of, and scratch.
 #[derive(Default)]
 pub struct Collect {
-    /// Whose parts these are.
-    of: Option<Arc<Dashlets>>,
+    /// Whose parts these are, and whether there are masks.
+    of: Option<(Arc<Dashlets>, bool)>,
     parts: Vec<Read>,
     /// By dashlet.
     keys: Vec<Keys>,
@@ -78,8 +79,43 @@ pub struct Collect {
     event: u64,
     /// Sums and keys of the last hand-over that was made, as the next will be about as large.
     room: (usize, usize),
-    text: Vec<u8>,
     long: Vec<u8>,
+    shown: Shown,
+}
+
+/// Writes keys as they may be shown.
+#[derive(Default)]
+struct Shown {
+    text: Vec<u8>,
+    redactor: Redactor,
+    /// Whether masks look at the event at hand; looked up when it is first asked.
+    looked: Option<bool>,
+    covered: Vec<u8>,
+}
+
+impl Shown {
+    /// Appends the value of a part to a key, or what stands for it if masks cover any of it.
+    fn push(&mut self, part: Part, plan: &Plan, seen: &Seen, out: &mut Vec<u8>) {
+        let before = out.len();
+        push_part(part, seen, &mut self.text, out);
+        if plan.masks.is_some() && self.covers(part, plan, seen) {
+            out.truncate(before);
+            push_value(Some(&self.covered), false, out);
+        }
+    }
+
+    #[inline(never)]
+    fn covers(&mut self, part: Part, plan: &Plan, seen: &Seen) -> bool {
+        let (Part::Slot(slot) | Part::Number(slot), Some(masks)) = (part, &plan.masks) else { return false };
+        may_be_covered(seen.slot(slot).0)
+            && *self.looked.get_or_insert_with(|| self.redactor.look(masks, seen))
+            && self.redactor.stand_in(masks, seen, slot, &self.text, &mut self.covered)
+    }
+}
+
+/// Whether masks look at a part at all.
+fn may_be_covered(subject: &Subject) -> bool {
+    matches!(subject, Subject::Text | Subject::Field(_))
 }
 
 /// No value at all.
@@ -99,19 +135,21 @@ impl Collect {
         if dashlets.list.is_empty() {
             return;
         }
-        if !self.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, dashlets)) {
-            self.turn_to(dashlets, seen);
+        let masked = plan.masks.is_some();
+        if !self.of.as_ref().is_some_and(|(of, with)| Arc::ptr_eq(of, dashlets) && *with == masked) {
+            self.turn_to(dashlets, masked, seen);
         }
         if out.last().is_none_or(|sums| !Arc::ptr_eq(&sums.of, dashlets)) {
             out.push(Sums::new(dashlets, self.room));
         }
         let sums = out.last_mut().expect("it was just looked at");
         self.event += 1;
+        self.shown.looked = None;
         let event = seen.event();
         let received_us = event.received_us.min(batch.received_us);
         let ahead = event.time_us > received_us.saturating_add(plan.ledger.skew_max_us);
         let minute = (if ahead { received_us } else { event.time_us }).div_euclid(MINUTE_US);
-        let mut at = At { of: dashlets, seen, texts: seen.texts(), minute, sums };
+        let mut at = At { plan, of: dashlets, seen, texts: seen.texts(), minute, sums };
         for &dashlet in &dashlets.every {
             self.count(dashlet, &mut at);
         }
@@ -130,7 +168,7 @@ impl Collect {
     }
 
     #[cold]
-    fn turn_to(&mut self, dashlets: &Arc<Dashlets>, seen: &Seen) {
+    fn turn_to(&mut self, dashlets: &Arc<Dashlets>, masked: bool, seen: &Seen) {
         self.parts.clear();
         self.keys.clear();
         for dashlet in &dashlets.list {
@@ -139,7 +177,7 @@ impl Collect {
                 let known = self.parts.iter().position(|known| known.part == *part);
                 keys.push(known.unwrap_or(self.parts.len()) as u16);
                 if known.is_none() {
-                    let place = place_of(*part, seen);
+                    let place = place_of(*part, masked, seen);
                     let last = (Vec::new(), ABSENT);
                     self.parts.push(Read { part: *part, place, last, event: 0, mark: ABSENT });
                 }
@@ -152,7 +190,7 @@ impl Collect {
                 _ => Keys::Many(keys),
             });
         }
-        self.of = Some(dashlets.clone());
+        self.of = Some((dashlets.clone(), masked));
     }
 
     #[inline(always)]
@@ -169,11 +207,10 @@ impl Collect {
             Keys::Many(_) => [self.mark_of_many(index, at), ABSENT],
         };
         let dashlet = &at.of.list[index as usize];
-        let text = &mut self.text;
-        let seen = at.seen;
+        let (shown, seen, plan) = (&mut self.shown, at.seen, at.plan);
         let key = |out: &mut Vec<u8>| {
             for (_, part) in &dashlet.keys {
-                push_part(*part, seen, text, out);
+                shown.push(*part, plan, seen, out);
             }
         };
         match dashlet.aggregate {
@@ -235,7 +272,7 @@ impl Collect {
     fn mark_of_any(&mut self, part: u16, at: &At) -> u128 {
         let read = &mut self.parts[part as usize];
         self.long.clear();
-        push_part(read.part, at.seen, &mut self.text, &mut self.long);
+        self.shown.push(read.part, at.plan, at.seen, &mut self.long);
         read.mark = ENCODED | self.numbers.of_last(&self.long, &mut read.last);
         read.mark
     }
@@ -262,6 +299,7 @@ impl Collect {
 
 /// An event in its place.
 struct At<'a> {
+    plan: &'a Plan,
     of: &'a Dashlets,
     seen: &'a Seen<'a, 'a>,
     texts: Texts<'a>,
@@ -298,8 +336,12 @@ impl Numbers {
     }
 }
 
-fn place_of(part: Part, seen: &Seen) -> Place {
+fn place_of(part: Part, masked: bool, seen: &Seen) -> Place {
     let (Part::Slot(slot) | Part::Number(slot) | Part::Computer(slot)) = part else { return Place::Any };
+    // What stands for a covered value hangs on the event, not on the value alone.
+    if masked && may_be_covered(seen.slot(slot).0) {
+        return Place::Any;
+    }
     match seen.slot(slot).0 {
         Subject::Field(_) => Place::Field(slot),
         Subject::Key(Key::Drain) => Place::Drain,

@@ -2,11 +2,14 @@
 //!
 //! Listeners keep their ids over reloads: a name is given an id once and keeps it while the process lives.
 
+use std::io::Read as _;
 use std::sync::Arc;
 
 use crate::batch::{Batch, ListenerId};
 use crate::config::{self, DeviceRule, Parse, Pipeline};
 use crate::deliver;
+use crate::geo::{self, Attribution, Countries};
+use crate::limits;
 use crate::pack::{self, Extra, Pack, Site};
 use crate::parse::heroku;
 use crate::plan::device::DeviceRules;
@@ -92,10 +95,31 @@ pub fn know_packs(
 ) -> Result<Site, String> {
     let mut site = pack::site(pipeline, packs).map_err(|problems| problems.to_string())?;
     site.extra.report_zone = Some(pipeline.reports.zone.clone().unwrap_or(pipeline.zone.clone()));
+    site.extra.countries = countries(pipeline)?;
     rules_for(packs, &site.extra, before)?.put_in(plan);
     let masks = std::mem::take(&mut site.masks);
     plan.masks = (!masks.is_empty()).then(|| Arc::new(Masks::new(masks, plan.key)));
     Ok(site)
+}
+
+/// The table of countries of the site's own, if its pipeline names one.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn countries(pipeline: &Pipeline) -> Result<Option<Arc<Countries>>, String> {
+    let Some(config::Geo { file, attribution }) = &pipeline.geo else { return Ok(None) };
+    let wrong = |why: String| format!("the countries of `{}` cannot be read: {why}", file.shown());
+    let mut bytes = Vec::new();
+    let open = std::fs::File::open(file.as_path()).map_err(|error| wrong(error.to_string()))?;
+    open.take(limits::GEO_BYTES + 1).read_to_end(&mut bytes).map_err(|error| wrong(error.to_string()))?;
+    if bytes.len() as u64 > limits::GEO_BYTES {
+        return Err(wrong(format!("it has more than {} bytes", limits::GEO_BYTES)));
+    }
+    let mut table = geo::of_mmdb(&bytes).map_err(wrong)?;
+    if let Some(text) = attribution {
+        table.source.attribution = Some(Attribution { text: text.as_str().into(), link: "".into() });
+    }
+    Ok(Some(Arc::new(table)))
 }
 
 /// The rules of packs that were read, without their reports, dashlets and metrics.

@@ -420,7 +420,15 @@ impl Gather {
         {
             return false;
         }
+        if is_key {
+            return self.redactor.stand_in(masks, at.seen, slot, &self.text, &mut self.shown);
+        }
+        self.shown.clear();
         match subject {
+            Subject::Text => {
+                self.redactor.put_message(masks, at.seen, &mut self.shown);
+                self.redactor.covers_message()
+            }
             Subject::Field(name) => {
                 let is_covered = self.redactor.covers_field(masks, at.seen, name, value, &self.text);
                 if is_covered {
@@ -428,10 +436,7 @@ impl Gather {
                 }
                 is_covered
             }
-            _ => {
-                self.redactor.put_message(masks, at.seen, &mut self.shown);
-                self.redactor.covers_message()
-            }
+            _ => false,
         }
     }
 }

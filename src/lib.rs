@@ -10,6 +10,7 @@ pub mod books;
 // Pure: bytes, numbers and given times in, values out.
 #[allow(unsafe_code)]
 pub mod simd;
+pub mod geo;
 pub mod plan;
 pub mod parse;
 pub mod signal;

@@ -99,6 +99,8 @@ pub const DASHLET_MINUTES: i64 = 360;
 pub const DASHLET_DAYS: i64 = 93;
 /// Sums that one dashlet keeps, of all its minutes: some 60 MB; beyond them its oldest minutes go.
 pub const DASHLET_SUMS: usize = 500_000;
+/// Bytes of an .mmdb file: one of all cities has 120 MiB.
+pub const GEO_BYTES: u64 = 512 << 20;
 /// Points of one answer about a dashlet.
 pub const DASHLET_STEPS: i64 = 11_000;
 /// How often statistics that nobody seals are handed to the ledger.

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use weir::catalog::Catalog;
+use weir::catalog::{Catalog, sigma};
 use weir::cli::{self, Cli, Command};
+use weir::compile;
 use weir::config::{self, Pipeline, Problems, schema};
 use weir::export;
 use weir::pack::{self, Pack, trial};
@@ -66,7 +67,8 @@ fn execute(command: Command) -> Result<(), Failure> {
             let pipeline = load(Some(&args.path))?;
             let catalog = Catalog::load(&pipeline).map_err(|problems| said_problems(&problems))?;
             let packs = &catalog.packs;
-            let site = pack::site(&pipeline, packs).map_err(|problems| said_problems(&problems))?;
+            let mut site = pack::site(&pipeline, packs).map_err(|problems| said_problems(&problems))?;
+            site.extra.countries = compile::countries(&pipeline).map_err(Failure::Error)?;
             pack::compile_for(packs, &[], &site.extra).map_err(|error| Failure::Error(error.to_string()))?;
             let warnings = catalog.warnings();
             if !warnings.is_empty() {
@@ -77,6 +79,15 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Test(args) => test_pack(&args),
         Command::Explain(args) => explain(&args),
         Command::Coverage(args) => coverage(&args),
+        Command::Import(cli::Import { of: cli::ImportOf::Sigma { path, out, id } }) => {
+            let imported = sigma::import(&id, &sigma::files(&path)?);
+            eprint!("{}", imported.describe());
+            match out {
+                _ if imported.taken == 0 => Err(Failure::Said),
+                Some(out) => Ok(std::fs::write(out, imported.pack)?),
+                None => print(&imported.pack),
+            }
+        }
         Command::Pack(args) => {
             let (out, besides) = site::run(args.command).map_err(|why| {
                 eprint!("{why}");

@@ -116,8 +116,8 @@ impl Shard {
     /// The open tally, if it holds anything.
     pub fn take_tally(&mut self) -> Option<Box<Tally>> {
         self.tally_since_us.take()?;
-        self.collect.handed_over(&self.tally.sums);
         self.meter.handed_over(&self.tally.samples);
+        self.collect.handed_over(&self.tally.sums);
         Some(std::mem::take(&mut self.tally))
     }
 

@@ -22,7 +22,7 @@ const MINUTE_US: i64 = 60_000_000;
 const PACK: &str = r#"
 weir: pack/v1
 pack: {id: p, version: 1.0.0, title: P, license: Apache-2.0}
-fields: {k: {type: string}, v: {type: u32}}
+fields: {k: {type: string}, v: {type: u32}, from_ip: {type: ip, enrich: geo}}
 knowledge_objects:
   - {id: app, kind: app, rules: [{applies_to: {source: app}, extract: [{kv: {}}]}]}
 categories: [{id: some, title: Some, detect: {s: {v|exists: true}}}]
@@ -34,7 +34,12 @@ dashlets:
   - {id: level, title: L, viz: donut, group_by: [severity]}
   - {id: slow, title: P, viz: table, group_by: [k], agg: p95, value: v, bucket: hour}
   - {id: days, title: D, viz: line, group_by: [computer], bucket: day}
+  - {id: geo, title: G, viz: map, group_by: [from_country]}
 "#;
+
+/// An address by drain, and its country.
+const COUNTRIES: [(&str, &str); 3] =
+    [("193.0.6.139", "NL"), ("[2001:67c:2e8:22::c100:68b]:443", "NL"), ("10.0.0.1", "ZZ")];
 
 /// An event: milliseconds behind the start, drain, key, value or none.
 #[derive(Clone, Debug)]
@@ -55,12 +60,17 @@ impl One {
         let time = String::from_utf8_lossy(&time::write(self.time_us())).into_owned();
         let value = value.map_or(String::new(), |value| format!(" v={value}"));
         let level = if *key == 0 { "ERROR " } else { "" };
-        format!("<190>1 {time} d.{drain} app web.1 - - {level}k=k{key}{value}")
+        let (from, _) = COUNTRIES[usize::from(*drain)];
+        format!("<190>1 {time} d.{drain} app web.1 - - {level}k=k{key}{value} from_ip={from}")
     }
 }
 
 fn plan(keys_max: usize) -> Arc<Plan> {
-    let pack = pack::read("p", PACK, &[], &[]).map_err(|problems| problems.to_string()).unwrap();
+    plan_of(PACK, keys_max)
+}
+
+fn plan_of(text: &str, keys_max: usize) -> Arc<Plan> {
+    let pack = pack::read("p", text, &[], &[]).map_err(|problems| problems.to_string()).unwrap();
     let compiled = pack::compile(&[pack], &[]).unwrap();
     let mut plan = Plan::new("x".into(), vec![Arc::new(Listener::new("l"))]);
     (plan.rules, plan.watch) = (Some(compiled.program), compiled.watch);
@@ -68,9 +78,7 @@ fn plan(keys_max: usize) -> Arc<Plan> {
     Arc::new(plan)
 }
 
-/// Runs events through that many shards, in batches of these sizes; all arrive when the last one was sent.
-fn run(events: &[One], shards: usize, sizes: &[usize], keys_max: usize) -> Ledger {
-    let plan = plan(keys_max);
+fn batch(number: u64, events: &[One]) -> Batch {
     let origin = Arc::new(Origin {
         listener: ListenerId(0),
         peer: None,
@@ -81,7 +89,31 @@ fn run(events: &[One], shards: usize, sizes: &[usize], keys_max: usize) -> Ledge
         logplex: true,
         form: Form::Syslog,
     });
-    let received_us = START_US + 3_600_000_000;
+    let mut batch = Batch::new(Batch::capacity_for(1 << 16));
+    (batch.number, batch.received_us) = (number, START_US + 3_600_000_000);
+    for one in events {
+        let line = one.line();
+        let at = batch.append(line.as_bytes());
+        batch.push_frame(at, line.len(), false);
+    }
+    batch.close_run(&origin, Identity::Batch);
+    batch
+}
+
+/// Runs events through that many shards, in batches of these sizes; all arrive when the last one was sent.
+fn run(events: &[One], shards: usize, sizes: &[usize], keys_max: usize) -> Ledger {
+    run_with(events, shards, sizes, keys_max, |ledger| ledger)
+}
+
+/// The same; after each batch `between` may put another ledger in the place of one.
+fn run_with(
+    events: &[One],
+    shards: usize,
+    sizes: &[usize],
+    keys_max: usize,
+    mut between: impl FnMut(Ledger) -> Ledger,
+) -> Ledger {
+    let plan = plan(keys_max);
     let mut ledger = Ledger::new(plan.clone());
     let mut all: Vec<Shard> = (0..shards).map(|_| Shard::default()).collect();
     let (mut rest, mut number) = (events, 0);
@@ -89,17 +121,10 @@ fn run(events: &[One], shards: usize, sizes: &[usize], keys_max: usize) -> Ledge
         let (now, later) = rest.split_at(sizes[number % sizes.len()].min(rest.len()));
         rest = later;
         number += 1;
-        let mut batch = Batch::new(Batch::capacity_for(1 << 16));
-        (batch.number, batch.received_us) = (number as u64, received_us);
-        for one in now {
-            let line = one.line();
-            let at = batch.append(line.as_bytes());
-            batch.push_frame(at, line.len(), false);
-        }
-        batch.close_run(&origin, Identity::Batch);
         let mut outcome = Outcome::default();
-        all[number % shards].process(&plan, &batch, &mut outcome);
+        all[number % shards].process(&plan, &batch(number as u64, now), &mut outcome);
         ledger.apply(&outcome);
+        ledger = between(ledger);
     }
     for shard in all.iter_mut().rev() {
         if let Some(tally) = shard.take_tally() {
@@ -120,7 +145,10 @@ fn all_of(ledger: &Ledger) -> Vec<Json> {
     let hour = Query { from_us: Some(START_US), to_us: Some(START_US + 60 * MINUTE_US), ..Query::default() };
     let day = Query { to_us: Some(START_US + 1_440 * MINUTE_US), ..hour };
     let ids = ["number", "sum", "most", "mean", "level", "slow"];
-    ids.iter().map(|id| shown(ledger, id, hour)).chain([shown(ledger, "days", day)]).collect()
+    ids.iter()
+        .map(|id| shown(ledger, id, hour))
+        .chain([shown(ledger, "days", day), shown(ledger, "geo", hour)])
+        .collect()
 }
 
 fn events() -> impl Strategy<Value = Vec<One>> {
@@ -199,6 +227,13 @@ proptest! {
         prop_assert_eq!(found, level);
         let days: i64 = rows(&all[6]).iter().map(|row| row["value"].as_i64().unwrap()).sum();
         prop_assert_eq!(days, events.len() as i64);
+        let countries = oracle(&events, |one| Some(COUNTRIES[usize::from(one.drain)].1.to_string()), count);
+        let found: Vec<_> = rows(&all[7]).iter().map(|row| {
+            (row["key"]["from_country"].as_str().unwrap().to_string(), row["value"].as_i64().unwrap(), points(row))
+        }).collect();
+        prop_assert_eq!(found, countries);
+        prop_assert_eq!(&all[7]["attribution"], "IP Geolocation by DB-IP (https://db-ip.com)");
+        prop_assert_eq!(&all[6]["attribution"], &Json::Null);
         for row in rows(&all[5]) {
             let mut values: Vec<u8> = events.iter()
                 .filter(|one| row["key"]["k"] == format!("k{}", one.key)).filter_map(|one| one.value).collect();
@@ -214,10 +249,91 @@ proptest! {
         sizes in proptest::collection::vec(1..30usize, 1..5),
     ) {
         let expected = all_of(&run(&events, 1, &[7], 1_000));
-        for shards in 1..=3 {
+        for shards in [1, 2, 3, 8] {
             prop_assert_eq!(&all_of(&run(&shuffled, shards, &sizes, 1_000)), &expected);
         }
     }
+
+    #[test]
+    fn a_restart_after_any_batch_changes_nothing(
+        events in events(),
+        sizes in proptest::collection::vec(1..30usize, 1..5),
+        every in 1..4usize,
+        keys_max in prop::sample::select(vec![3usize, 20, 1_000]),
+    ) {
+        let mut count = 0;
+        let restarted = run_with(&events, 2, &sizes, keys_max, |ledger| {
+            count += 1;
+            if count % every == 0 { restarted(&ledger, &plan(keys_max), true).0 } else { ledger }
+        });
+        prop_assert_eq!(all_of(&restarted), all_of(&run(&events, 2, &sizes, keys_max)));
+    }
+}
+
+/// A ledger of the plan that goes on from what another kept, and the dashlets that begin anew; it had a crash unless
+/// `is_last`.
+fn restarted(ledger: &Ledger, plan: &Arc<Plan>, is_last: bool) -> (Ledger, Vec<Box<str>>) {
+    let mut kept = Vec::new();
+    ledger.frozen().put(&mut kept);
+    let mut next = Ledger::new(plan.clone());
+    for len in (0..kept.len()).step_by(7) {
+        assert_eq!(next.restore_tables(&kept[..len], 0, true), None);
+    }
+    let anew = next.restore_tables(&kept, START_US + 3_700_000_000, is_last).unwrap();
+    (next, anew)
+}
+
+#[test]
+fn a_crash_shows_as_degraded_and_what_changed_shape_begins_anew() {
+    let events = [One { at_ms: 5_000, drain: 0, key: 1, value: Some(7) }];
+    let ledger = run(&events, 1, &[1], 64);
+    let (stopped, anew) = restarted(&ledger, &plan(64), true);
+    assert!(anew.is_empty());
+    let now = Query { to_us: Some(START_US + 3_720_000_000), ..Query::default() };
+    assert_eq!(shown(&stopped, "number", now)["degraded"], false);
+    let (crashed, _) = restarted(&ledger, &plan(64), false);
+    assert_eq!(shown(&crashed, "number", now)["degraded"], true);
+    let before = Query { to_us: Some(START_US + 1_800_000_000), ..Query::default() };
+    assert_eq!(shown(&crashed, "number", before)["degraded"], false, "a time that no crash touched");
+    let text = PACK.replace(
+        "id: number, title: N, viz: bar, of: some, group_by: [k, v]",
+        "id: number, title: N, viz: bar, of: some, group_by: [v]",
+    );
+    assert_ne!(text, PACK);
+    let (changed, anew) = restarted(&ledger, &plan_of(&text, 64), true);
+    assert_eq!(anew, ["p.dashlet.number".into()]);
+    let number = shown(&changed, "number", now);
+    assert_eq!(number["rows"], serde_json::json!([]));
+    assert_eq!(number["complete_from"], "2026-01-01T01:01:40.000000Z");
+    assert_eq!(shown(&changed, "level", Query { from_us: Some(START_US), ..now })["rows"][0]["value"], 1);
+}
+
+#[test]
+fn what_is_frozen_does_not_change_while_events_come() {
+    let one = |key| One { at_ms: 5_000, drain: 0, key, value: Some(7) };
+    let mut ledger = run(&[one(1)], 1, &[1], 64);
+    let mut kept = Vec::new();
+    let frozen = ledger.frozen();
+    let (mut shard, plan) = (Shard::default(), plan(64));
+    shard.process(&plan, &batch(1, &[one(1), one(2)]), &mut Outcome::default());
+    ledger.merge(&shard.take_tally().unwrap());
+    frozen.put(&mut kept);
+    let mut restored = Ledger::new(plan);
+    restored.restore_tables(&kept, 0, true).unwrap();
+    let level = |ledger: &Ledger| {
+        let all = Query { from_us: Some(START_US), ..Query::default() };
+        shown(ledger, "level", all)["rows"][0]["value"].clone()
+    };
+    assert_eq!((level(&restored), level(&ledger)), (1.into(), 3.into()));
+}
+
+#[test]
+fn what_is_older_than_all_that_is_kept_is_counted() {
+    let day_ms = 86_400_000;
+    let one = |at_ms| One { at_ms, drain: 0, key: 1, value: Some(1) };
+    let ledger = run(&[one(0), one(-93 * day_ms), one(-94 * day_ms), one(-95 * day_ms)], 1, &[10], 64);
+    let late: Vec<(&str, u64)> = ledger.tables().late().map(|(dashlet, n)| (&*dashlet.id, n)).collect();
+    assert!(late.contains(&("p.dashlet.number", 2)) && late.contains(&("p.dashlet.days", 2)), "{late:?}");
 }
 
 #[test]

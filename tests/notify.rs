@@ -366,6 +366,70 @@ fn a_mail_goes_encrypted_and_signed_in() {
     assert!(code == Some(1) && said.contains("not told"), "{said}");
 }
 
+/// Answers one HTTPS request with 200, with the certificate of `NAME.pem`; what it read, or why there was no connection.
+fn https(dir: &Path, name: &str) -> (u16, std::thread::JoinHandle<Result<String, String>>) {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let certificate = CertificateDer::from_pem_file(dir.join(format!("{name}.pem"))).unwrap();
+    let key = PrivateKeyDer::from_pem_file(dir.join(format!("{name}.key"))).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider);
+    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let config = std::sync::Arc::new(config.with_single_cert(vec![certificate], key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let thread = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut stream = rustls::StreamOwned::new(rustls::ServerConnection::new(config).unwrap(), stream);
+        let (mut text, mut piece) = (Vec::new(), [0; 4096]);
+        while !text.ends_with(b"}") {
+            match stream.read(&mut piece) {
+                Ok(n) if n > 0 => text.extend_from_slice(&piece[..n]),
+                ended => return Err(format!("{ended:?}")),
+            }
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+        stream.conn.send_close_notify();
+        let _ = stream.flush();
+        Ok(String::from_utf8(text).unwrap())
+    });
+    (port, thread)
+}
+
+#[test]
+fn an_https_target_is_told_if_somebody_known_vouches_for_it() {
+    let dir = folder();
+    support::tools::certificate(dir.path(), "own", &rcgen::PKCS_ECDSA_P256_SHA256);
+    support::tools::certificate(dir.path(), "other", &rcgen::PKCS_ECDSA_P256_SHA256);
+    let told = |host: &str, roots: &str| {
+        let (port, server) = https(dir.path(), "own");
+        let hook = format!(
+            "- {{name: hook, kind: webhook, url: \"https://{host}:{port}/in\", secret: s3cret, allow_private: [\"{host}\"]}}"
+        );
+        fs::write(dir.path().join("weir.yaml"), format!("weir: pipeline/v1\n{}", pipeline(&hook))).unwrap();
+        let mut command = Command::new(support::weir::binary());
+        command.current_dir(dir.path()).args(["notify", "test", "--pipeline", "weir.yaml"]);
+        let output = command.env("SSL_CERT_FILE", dir.path().join(roots)).output().unwrap();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            server.join().unwrap(),
+        )
+    };
+    for host in ["localhost", "127.0.0.1"] {
+        let (well, said, request) = told(host, "own.pem");
+        let request = request.unwrap();
+        assert!(well && said.contains("told, answered 200"), "{said}");
+        assert!(
+            request.starts_with("POST /in HTTP/1.1\r\n") && request.contains("weir.alert.test"),
+            "{request}"
+        );
+    }
+    let (well, said, request) = told("localhost", "other.pem");
+    assert!(!well && said.contains("not told") && request.is_err(), "{said} {request:?}");
+}
+
 #[test]
 fn a_test_says_readably_what_came_of_it() {
     let (address, told) = server();

@@ -53,6 +53,7 @@ enum Ask {
     AllOf,
     Sequence,
     Exact,
+    Each,
 }
 
 #[derive(Clone, Debug)]
@@ -64,6 +65,8 @@ struct Rule {
     global: bool,
     hold_s: i64,
     keep_s: i64,
+    /// Seconds, of an alert on each event; then `by_key` says whether those of a key or of a drain are suppressed.
+    suppress_s: Option<i64>,
 }
 
 impl Rule {
@@ -80,7 +83,18 @@ impl Rule {
             Ask::Ratio => format!("ratio: {{of: {{s: {{s: 0}}}}, {over}, gte: 0.5, min_count: 2}}"),
             Ask::AllOf => format!("all_of: {{{steps}, {over}}}"),
             Ask::Sequence => format!("sequence: {{{steps}, {over}}}"),
+            Ask::Each => "each".into(),
         };
+        if let Ask::Each = self.ask {
+            let by = if self.by_key { "k" } else { "drain" };
+            let suppress = self.suppress_s.map(|s| format!("suppress: {{by: [{by}], for: {s}s}}, "));
+            let keep =
+                if self.keep_s > 0 { format!("keep_firing_for: {}s, ", self.keep_s) } else { String::new() };
+            let suppress = suppress.unwrap_or_default();
+            return format!(
+                "  - {{id: a{index}, severity: low, mode: on, detect: {{s: {{v|gte: 3}}}}, {keep}{suppress}when: each}}\n"
+            );
+        }
         let detect = match self.ask {
             Ask::AllOf | Ask::Sequence => "",
             _ => "detect: {s: {v|exists: true}}, ",
@@ -137,6 +151,7 @@ impl Rule {
                 }
                 (next == 3, f64::from(next.min(3)))
             }
+            Ask::Each => unreachable!("it has no windows"),
             Ask::Exact => {
                 let own = window.iter().filter(|one| one.time_us() >= bucket * width_us);
                 let within = |end: i64| {
@@ -147,6 +162,26 @@ impl Rule {
                 (some && self.holds(most), most)
             }
         }
+    }
+
+    /// Drain, time, end and how many were suppressed before, of every event that is told.
+    fn told(&self, events: &[One]) -> Vec<(u8, i64, i64, u64)> {
+        let keep_us = if self.keep_s > 0 { self.keep_s } else { 300 } * 1_000_000;
+        let mut quiet: BTreeMap<u8, (i64, u64)> = BTreeMap::new();
+        let mut out = Vec::new();
+        // They are sorted by time.
+        for one in events.iter().filter(|one| one.value >= 3) {
+            let key = if self.by_key { one.key } else { one.drain };
+            let time = one.time_us();
+            let until = quiet.get(&key).map(|(since, _)| since + self.suppress_s.unwrap_or(0) * 1_000_000);
+            if until.is_some_and(|until| time < until) {
+                quiet.get_mut(&key).unwrap().1 += 1;
+                continue;
+            }
+            let (_, before) = quiet.insert(key, (time, 0)).unwrap_or_default();
+            out.push((one.drain, time, time + keep_us, before));
+        }
+        out
     }
 
     /// Begin and end of every episode of a key, with the value of its first window, microseconds.
@@ -201,14 +236,16 @@ fn rule() -> impl Strategy<Value = Rule> {
         Ask::AllOf,
         Ask::Sequence,
         Ask::Exact,
+        Ask::Each,
     ]);
     let bound = (prop::sample::select(vec!["gte", "gt", "lt", "lte"]), 1u32..8);
     let spans = (prop::sample::select(vec![3i64, 10, 16, 50, 160]), 0i64..3, 0i64..3);
-    (ask, bound, spans, any::<bool>(), any::<bool>()).prop_map(
-        |(ask, bound, (over_s, hold, keep), by_key, global)| {
+    let suppress = prop::option::of(prop::sample::select(vec![1i64, 7, 40, 200]));
+    (ask, bound, spans, any::<bool>(), any::<bool>(), suppress).prop_map(
+        |(ask, bound, (over_s, hold, keep), by_key, global, suppress_s)| {
             // Of event times only bounds from below make sense.
             let bound = if matches!(ask, Ask::Exact) { ("gte", bound.1) } else { bound };
-            Rule { ask, over_s, bound, by_key, global, hold_s: hold * 7, keep_s: keep * 11 }
+            Rule { ask, over_s, bound, by_key, global, hold_s: hold * 7, keep_s: keep * 11, suppress_s }
         },
     )
 }
@@ -230,8 +267,8 @@ fn plan(rules: &[Rule]) -> Arc<Plan> {
     Arc::new(plan)
 }
 
-/// What came of it: alert, key, begin, end or 0, value in thousandths.
-type Sealed = BTreeSet<(String, String, i64, i64, i64)>;
+/// What came of it: alert, key, begin, end or 0, value in thousandths, how many were suppressed before.
+type Sealed = BTreeSet<(String, String, i64, i64, i64, u64)>;
 
 /// Runs events that come in this order, so many a batch, over so many shards.
 fn run(plan: &Arc<Plan>, events: &[One], sizes: &[usize], shards: usize) -> (Sealed, usize) {
@@ -303,7 +340,8 @@ fn run_with(
             State::Sealed => 0,
             State::Resolved => record.fired_us - LATENESS_S * 1_000_000,
         };
-        let entry = (record.about.alert.to_string(), keys.join(" "), record.to_us, end, value);
+        let entry =
+            (record.about.alert.to_string(), keys.join(" "), record.to_us, end, value, record.suppressed);
         assert!(out.insert(entry.clone()), "twice: {entry:?}");
         assert!(!record.degraded && !record.warming && record.completeness() == 1.0);
     }
@@ -313,6 +351,15 @@ fn run_with(
 fn oracle(rules: &[Rule], events: &[One]) -> Sealed {
     let mut out = Sealed::new();
     for (index, rule) in rules.iter().enumerate() {
+        let alert = format!("p.alert.a{index}");
+        if let Ask::Each = rule.ask {
+            for (drain, time, end, suppressed) in rule.told(events) {
+                let key = format!("d.00000000-0000-4000-8000-00000000000{drain}");
+                out.insert((alert.clone(), key.clone(), time, 0, 1_000, suppressed));
+                out.insert((alert.clone(), key, time, end, 1_000, suppressed));
+            }
+            continue;
+        }
         let mut keys: BTreeMap<String, Vec<&One>> = BTreeMap::new();
         for one in events {
             if matches!(rule.ask, Ask::AllOf | Ask::Sequence) && one.step > 2 {
@@ -329,9 +376,8 @@ fn oracle(rules: &[Rule], events: &[One]) -> Sealed {
         for (key, events) in keys {
             for (begin, end, value) in rule.episodes(&events) {
                 let value = (value * 1_000.0 + 1e-9) as i64;
-                let alert = format!("p.alert.a{index}");
-                out.insert((alert.clone(), key.clone(), begin, 0, value));
-                out.insert((alert, key.clone(), begin, end, value));
+                out.insert((alert.clone(), key.clone(), begin, 0, value, 0));
+                out.insert((alert.clone(), key.clone(), begin, end, value, 0));
             }
         }
     }
@@ -358,7 +404,7 @@ proptest! {
         rules in prop::collection::vec(rule(), 1..5),
         jitter in prop::collection::vec(0i64..60_000, 1..20),
         sizes in prop::collection::vec(1usize..9, 1..5),
-        shards in 1usize..4,
+        shards in 1usize..9,
     ) {
         // Equal times of one sequence would leave its order to the arrival.
         events.sort_by_key(|one| one.at_ms);
@@ -372,8 +418,13 @@ proptest! {
                 return ledger;
             }
             let mut next = Ledger::new(plan.clone());
-            assert_eq!(next.restore(&ledger.snapshot(), 0).map(|anew| anew.len()), Some(0));
-            assert_eq!(next.snapshot(), ledger.snapshot());
+            let kept = |ledger: &Ledger| {
+                let mut kept = Vec::new();
+                ledger.snapshot().put(&mut kept);
+                kept
+            };
+            assert_eq!(next.restore(&kept(&ledger), 0).map(|anew| anew.len()), Some(0));
+            assert_eq!(kept(&next), kept(&ledger));
             next
         };
         let (restarted, _) = run_with(&plan, &arrival(&events, &jitter), &sizes, shards, restored);
@@ -393,10 +444,18 @@ fn the_oracle_sees_episodes_at_all() {
         global: false,
         hold_s: 0,
         keep_s: 0,
+        suppress_s: None,
     };
     let at = |at_ms| One { at_ms, drain: 0, key: 1, value: 1, name: 1, step: 1 };
     let events = [at(0), at(1_000), at(9_000), at(60_000)];
     let (found, notices) = run(&plan(std::slice::from_ref(&rule)), &events, &[1], 1);
-    assert_eq!(found, oracle(&[rule], &events));
+    assert_eq!(found, oracle(std::slice::from_ref(&rule), &events));
     assert_eq!((found.len(), notices), (2, 1));
+    let each = Rule { ask: Ask::Each, suppress_s: Some(9), ..rule };
+    let events = [at(0), at(1_000), at(9_000), at(60_000)].map(|one| One { value: 3, ..one });
+    let (found, notices) = run(&plan(std::slice::from_ref(&each)), &events, &[1], 8);
+    assert_eq!(found, oracle(&[each], &events));
+    // The one before the second told was suppressed, and nothing before the third.
+    assert_eq!((found.len(), notices), (6, 3));
+    assert_eq!(found.iter().map(|one| one.5).collect::<Vec<_>>(), [0, 0, 1, 1, 0, 0]);
 }

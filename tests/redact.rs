@@ -293,3 +293,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_masked_key_of_a_dashlet_is_told_by_what_stands_for_it() {
+    let frame = |ip: &str, process: &str| {
+        format!(
+            "{HEAD}heroku {process} - - at=info method=GET path=\"/\" host=a.example.com request_id=1 fwd=\"{ip}\" dyno=web.1 connect=0ms service=2ms status=200 bytes=1 protocol=https"
+        )
+    };
+    let texts = |masks: &str| {
+        let (plan, mut shard) = (plan(masks), Shard::default());
+        for ip in ["66.249.66.92", "66.249.66.93", "66.249.66.92"] {
+            lines(&plan, &mut shard, Form::Syslog, frame(ip, "router").as_bytes());
+        }
+        let tally = shard.take_tally().unwrap();
+        let at = plan.watch.dashlets.list.iter().position(|one| &*one.id == "heroku.dashlet.method_by_ip");
+        let sums = &tally.sums[0];
+        let own = sums.list.iter().filter(|sum| sum.dashlet as usize == at.unwrap());
+        let mut counts: Vec<u64> = own.map(|sum| sum.count).collect();
+        counts.sort_unstable();
+        assert_eq!(counts, [1, 2], "{masks}");
+        String::from_utf8_lossy(&sums.texts).into_owned()
+    };
+    let off = texts("- {id: ip, field: client_ip}\n");
+    assert!(off.contains("66.249.66.92") && !off.contains("redacted"), "{off}");
+    for masks in ["- {id: ip, field: client_ip, mode: on}\n", "- {id: ip, regex: 'fwd=\"[^\"]+', mode: on}\n"]
+    {
+        let on = texts(masks);
+        assert!(!on.contains("66.249.66.9") && on.contains("[redacted:"), "{masks}{on}");
+        // Who sent it is never masked.
+        assert!(on.contains("router") && on.contains("d.5a8fd083"), "{on}");
+    }
+}

@@ -13,7 +13,7 @@ use std::path::Path;
 const PURE: &[&str] = &[
     "event", "batch", "limits", "outcome", "frame", "parse", "plan", "tally", "encode", "redact", "signal",
     "sums", "samples", "rows", "gather", "collect", "meter", "shard", "gate", "ring", "feed", "ledger",
-    "simd",
+    "simd", "geo",
 ];
 
 /// Paths that pure modules do not name, and why.

@@ -210,14 +210,12 @@ impl Work {
         Work { plan: plan(format), shard: Shard::default(), out: Outcome::default(), now_us: START_US }
     }
 
-    /// Gives the plan packs, by id or path, a final `+` for their metrics too, `++` for metrics and dashlets, then a final `!`
-    /// for all their alerts on, or so many rules of one literal each.
-    /// many rules of one literal each.
+    /// Gives the plan packs, by id or path, a final `+` for their dashlets and metrics too, then a final `!` for all their
+    /// alerts on, or so many rules of one literal each.
     pub fn know(&mut self, rules: &str) {
         let all_on = rules.ends_with('!');
         let rules = rules.trim_end_matches('!');
-        let (rules, metered, counted) =
-            (rules.trim_end_matches('+'), rules.ends_with('+'), rules.ends_with("++"));
+        let (rules, whole) = (rules.trim_end_matches('+'), rules.ends_with('+'));
         let mut packs = match rules.parse::<usize>() {
             Ok(n) => vec![literals(n)],
             Err(_) => {
@@ -228,18 +226,15 @@ impl Work {
         if all_on {
             packs.iter_mut().flat_map(|pack| &mut pack.alerts).for_each(|alert| alert.mode = "on".into());
         }
-        if !metered {
-            let rules = compile::rules_of(&packs, None).expect("packs that go together");
-            return rules.put_in(&mut self.plan);
+        if whole {
+            packs.iter_mut().for_each(|pack| pack.reports.clear());
+            let pack::Compiled { program, watch } =
+                pack::compile(&packs, &[]).expect("packs that go together");
+            (self.plan.rules, self.plan.watch) = (Some(program), watch);
+            return;
         }
-        for pack in &mut packs {
-            pack.reports.clear();
-            if !counted {
-                pack.dashlets.clear();
-            }
-        }
-        let compiled = pack::compile(&packs, &[]).expect("packs that go together");
-        (self.plan.rules, self.plan.watch) = (Some(compiled.program), compiled.watch);
+        let rules = compile::rules_of(&packs, None).expect("packs that go together");
+        rules.put_in(&mut self.plan);
     }
 
     /// Gives the plan a mask of each kind.

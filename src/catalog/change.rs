@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json, json};
 
+use super::lock::Lock;
 use super::{Catalog, Instead, Origin, overlay_text, part, source_of, store, yaml};
 use crate::config::{Pipeline, Problems};
 use crate::pack::{self, Pack, Source, overlay, trial};
@@ -115,6 +116,7 @@ pub fn import(
     reload: Reload<'_>,
 ) -> Result<Json, String> {
     let store = store(pipeline).ok_or("the pipeline keeps no state, so nothing can be imported\n")?;
+    let _lock = Lock::take(pipeline)?;
     let whole = match only {
         Some(only) => Cow::Owned(part::taken(&Catalog::load(pipeline).map_err(said)?, name, text, only)?),
         None => Cow::Borrowed(text),
@@ -137,6 +139,7 @@ pub fn roll_back(pipeline: &Pipeline, id: &str, reload: Reload<'_>) -> Result<Js
     let explain = |error: std::io::Error| format!("cannot roll pack `{id}` back: {error}\n");
     let nothing = || format!("pack `{id}` was not imported, so there is nothing to go back to\n");
     let store = store(pipeline).ok_or_else(nothing)?;
+    let _lock = Lock::take(pipeline)?;
     let found = store.find(id).map_err(explain)?.ok_or_else(nothing)?;
     let before = found.before.first().map(|number| {
         let path = found.path.with_file_name(format!("{number:04}.yaml"));
@@ -160,14 +163,32 @@ pub fn roll_back(pipeline: &Pipeline, id: &str, reload: Reload<'_>) -> Result<Js
 /// # Errors
 /// Every reason why the result is no overlay of these packs, as text for people.
 pub fn edit(pipeline: &Pipeline, patch: &Json, reload: Reload<'_>) -> Result<Json, String> {
+    edit_with(pipeline, |_| Ok(patch.clone()), reload)
+}
+
+/// Sets items on or off in the overlay, as [`switch`] says.
+///
+/// # Errors
+/// What names nothing, or every reason why the result is no overlay of these packs, as text for people.
+pub fn set(pipeline: &Pipeline, ids: &[String], mode: &str, reload: Reload<'_>) -> Result<Json, String> {
+    edit_with(pipeline, |catalog| switch(catalog, ids, mode), reload)
+}
+
+/// Changes the overlay by what `patch` makes of the packs as they are on disk while nobody else changes them.
+fn edit_with(
+    pipeline: &Pipeline,
+    patch: impl FnOnce(&Catalog) -> Result<Json, String>,
+    reload: Reload<'_>,
+) -> Result<Json, String> {
     if pipeline.overlay.is_empty() {
         return Err("the pipeline has no overlay\n".into());
     }
+    let _lock = Lock::take(pipeline)?;
     let before = overlay_text(pipeline).map_err(said)?;
     // What is broken already is not made worse, and its own errors are the ones to read.
-    Catalog::load(pipeline).map_err(said)?;
+    let patch = patch(&Catalog::load(pipeline).map_err(said)?)?;
     let text = if is_blank(&before) { format!("{HEAD}{before}") } else { before.clone() };
-    let (after, kept) = yaml::patched(&text, patch);
+    let (after, kept) = yaml::patched(&text, &patch);
     let after = if kept { after } else { format!("{REWRITTEN}{after}") };
     let instead = Instead { pack: None, overlay: Some(after.clone()) };
     let next = Catalog::load_with(pipeline, &instead).map_err(said)?;
@@ -203,7 +224,7 @@ fn write(pipeline: &Pipeline, text: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// What names nothing, with the nearest name.
-pub fn switch(catalog: &Catalog, ids: &[String], mode: &str) -> Result<Json, String> {
+fn switch(catalog: &Catalog, ids: &[String], mode: &str) -> Result<Json, String> {
     let mut patch = Map::new();
     for id in ids {
         let (pack, kind, names) = items(catalog, id)?;

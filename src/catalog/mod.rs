@@ -4,7 +4,9 @@
 //! catalog first and written when all of it holds; a broken one changes nothing.
 
 pub mod change;
+mod lock;
 mod part;
+pub mod sigma;
 pub mod store;
 pub mod tree;
 mod yaml;

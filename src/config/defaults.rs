@@ -38,6 +38,7 @@ impl Default for Pipeline {
             packs: packs(),
             overlay: "weir-state/overlay.yaml".into(),
             state: state(),
+            geo: None,
             redact: Vec::new(),
             ledger: LedgerSettings::default(),
             reports: Reports::default(),

@@ -92,6 +92,8 @@ pub struct Pipeline {
     pub ledger: LedgerSettings,
     /// Where reports are written.
     pub reports: Reports,
+    /// Where countries are looked up; absent: in the table that is compiled in.
+    pub geo: Option<Geo>,
     /// What no output shows, besides what the packs mask.
     pub redact: Vec<Written>,
     /// In the order of the file, the disabled ones too; names are unique. Empty only where the key is absent, for `replay`.
@@ -121,6 +123,15 @@ impl Default for Reports {
     fn default() -> Reports {
         Reports { dir: None, zone: None, spool_bytes: 1 << 30 }
     }
+}
+
+/// A table of countries of the site's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Geo {
+    /// An .mmdb file.
+    pub file: Text,
+    /// What is said where countries are shown; absent: what its maker asks for.
+    pub attribution: Option<Text>,
 }
 
 /// What outlives a restart.

@@ -66,6 +66,7 @@ pub fn difference(old: &Pipeline, new: &Pipeline) -> Result<Difference, NeedsRes
         ("drains", old.drains != new.drains),
         ("packs", old.packs != new.packs),
         ("redact", old.redact != new.redact),
+        ("geo", old.geo != new.geo),
         ("overlay", old.overlay != new.overlay),
         ("notifiers", old.notifiers != new.notifiers),
         ("ledger", old.ledger != new.ledger),

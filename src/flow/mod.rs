@@ -31,9 +31,10 @@ use crate::batch::{Batch, ListenerId, Number};
 use crate::books::ListenerBooks;
 use crate::feed::SinkBooks;
 use crate::gate::Gate;
-use crate::ledger::Ledger;
+use crate::ledger::dashlets::Frozen;
 use crate::ledger::record::Record;
 use crate::ledger::reports::Told;
+use crate::ledger::{self, Ledger};
 use crate::limits;
 use crate::outcome::{Outcome, Parcel, Share};
 use crate::plan::Plan;
@@ -203,15 +204,17 @@ impl Shared {
 
     /// Hands on what alerts and reports have said.
     fn tell(&self) {
+        // Locked before the ledger is, so that whoever holds them and sees nothing to tell knows that all was told.
+        let (mut tell, mut tell_reports) = (lock(&self.tell), lock(&self.tell_reports));
         let (records, told) = {
             let mut ledger = lock(&self.ledger);
             (ledger.take_records(), ledger.take_told())
         };
         if !told.is_empty() {
-            (lock(&self.tell_reports))(told);
+            tell_reports(told);
         }
         if !records.is_empty() {
-            (lock(&self.tell))(records);
+            tell(records);
         }
     }
 
@@ -325,6 +328,15 @@ pub struct Flow {
     shared: Arc<Shared>,
     /// Shards and ledger; empty once they have ended.
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+}
+
+/// State at one moment, to be written.
+pub struct Snapshot<T> {
+    /// Of alerts and reports.
+    pub ledger: ledger::Snapshot,
+    pub tables: Option<Frozen>,
+    /// What was marked at that moment.
+    pub mark: T,
 }
 
 /// What is served of the flow at one moment.
@@ -476,21 +488,32 @@ impl Flow {
         self.view().sinks.iter().all(|sink| !sink.books.dropped.contains_key(shutdown))
     }
 
-    /// The ledger's state, as a file; `None` if no alert is watched.
-    pub fn snapshot(&self) -> Option<Vec<u8>> {
-        let ledger = lock(&self.shared.ledger);
-        (!ledger.alerts().is_empty()).then(|| ledger.snapshot())
+    /// The state of the ledger between two numbers, and that of dashlets if `with_tables`. `marked` is called at the same
+    /// moment, when all that was said before has been handed on. `None` if there is nothing to keep, or `marked` says so.
+    ///
+    /// Only the ledger stands still meanwhile: gate, shards and sinks go on.
+    pub fn snapshot<T>(&self, with_tables: bool, marked: impl FnOnce() -> Option<T>) -> Option<Snapshot<T>> {
+        let shared = &self.shared;
+        let (mut tell, mut tell_reports) = (lock(&shared.tell), lock(&shared.tell_reports));
+        let mut ledger = lock(&shared.ledger);
+        if ledger.is_empty() {
+            return None;
+        }
+        let (records, told) = (ledger.take_records(), ledger.take_told());
+        if !told.is_empty() {
+            tell_reports(told);
+        }
+        if !records.is_empty() {
+            tell(records);
+        }
+        let mark = marked()?;
+        let tables = with_tables.then(|| ledger.frozen());
+        Some(Snapshot { ledger: ledger.snapshot(), tables, mark })
     }
 
-    /// Lets the ledger go on from a snapshot, before anything has arrived; returns the alerts that begin anew, or `None` if
-    /// it is no snapshot or damaged.
-    pub fn restore(&self, snapshot: &[u8]) -> Option<Vec<Box<str>>> {
-        lock(&self.shared.ledger).restore(snapshot, now_us())
-    }
-
-    /// Says that nothing is known of the time before now.
-    pub fn begin_anew(&self) {
-        lock(&self.shared.ledger).warm(now_us());
+    /// Changes the ledger before anything has arrived.
+    pub fn restore<T>(&self, restore: impl FnOnce(&mut Ledger) -> T) -> T {
+        restore(&mut lock(&self.shared.ledger))
     }
 
     /// Lets the windows of alerts run to their end, for those who know that nothing more comes.
@@ -499,10 +522,13 @@ impl Flow {
         self.shared.tell();
     }
 
-    /// Hands on the rows of reports that wait, for those who may go on later; reports say nothing after it.
-    pub fn rest_reports(&self) {
-        lock(&self.shared.ledger).rest();
-        self.shared.tell();
+    /// Reports say nothing after it. With `rest`, rows that wait are handed on first, for those who may go on later without
+    /// a snapshot.
+    pub fn end_reports(&self, rest: bool) {
+        if rest {
+            lock(&self.shared.ledger).rest();
+            self.shared.tell();
+        }
         *lock(&self.shared.tell_reports) = Box::new(|_| {});
     }
 

@@ -31,8 +31,14 @@ pub fn table(table: &Table, out: &mut Vec<u8>) {
     json.time("to", table.to_us);
     json.raw("step_s", table.step_s.to_string().as_bytes());
     json.raw("keys", &names(&dashlet.keys));
+    if let Some(from_us) = table.complete_from_us {
+        json.time("complete_from", from_us);
+    }
     json.time("complete_to", table.complete_to_us);
     json.raw("degraded", if table.degraded { b"true" } else { b"false" });
+    if let Some(attribution) = &dashlet.attribution {
+        json.text("attribution", &attribution.to_string());
+    }
     json.list("rows", &table.rows, |json, row: &Row| {
         json.object("key", |key| {
             for ((name, _), value) in dashlet.keys.iter().zip(&row.key) {

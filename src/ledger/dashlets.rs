@@ -3,11 +3,14 @@
 //! Sums are exact as long as a bucket has fewer keys than `keys_max`; beyond that its smallest go into `other`, and what is
 //! shown of it is degraded. Adding in any order gives the same, as long as it is exact.
 
+mod kept;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
+pub use self::kept::Frozen;
 use super::record::KeyValue;
 use crate::limits;
 use crate::parse::time::offset_us;
@@ -31,24 +34,30 @@ pub struct Tables {
     /// Receive time up to which outcomes were applied.
     reached_us: i64,
     states: Vec<State>,
+    /// From and to of the times that a crash has left holes in, the oldest first.
+    gaps: Vec<(i64, i64)>,
 }
 
-/// The sums of one dashlet.
-#[derive(Debug, Default)]
+/// The sums of one dashlet. Buckets are shared with what is being written to disk, and copied when they change meanwhile.
+#[derive(Debug)]
 struct State {
     /// By minute since 1970.
-    minutes: BTreeMap<i64, Bucket>,
+    minutes: BTreeMap<i64, Arc<Bucket>>,
     /// By day of the zone since 1970.
-    days: BTreeMap<i64, Bucket>,
+    days: BTreeMap<i64, Arc<Bucket>>,
     /// Every key once.
     keys: HashSet<Arc<[u8]>>,
     /// Sums in all minutes.
     held: usize,
     /// Before this minute, nothing is told apart.
     from_minute: i64,
+    /// When it began to count, microseconds since 1970; `i64::MIN` if it has counted all there is.
+    since_us: i64,
+    /// Events that are older than anything that is kept.
+    late: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Bucket {
     rows: foldhash::HashMap<Arc<[u8]>, Cell>,
     other: Cell,
@@ -83,6 +92,8 @@ pub struct Table<'t> {
     pub from_us: i64,
     pub to_us: i64,
     pub step_s: u64,
+    /// From here on all that came was counted; `None`: from the first event there is.
+    pub complete_from_us: Option<i64>,
     /// Up to here all that counts has come.
     pub complete_to_us: i64,
     pub degraded: bool,
@@ -100,6 +111,16 @@ pub struct Row {
     pub points: Vec<(i64, Number)>,
 }
 
+impl State {
+    fn since(since_us: i64) -> State {
+        let (minutes, days, keys) = (BTreeMap::new(), BTreeMap::new(), HashSet::new());
+        State { minutes, days, keys, held: 0, from_minute: i64::MIN, since_us, late: 0 }
+    }
+}
+
+/// Holes that are remembered, of all crashes.
+const GAPS: usize = 64;
+
 impl Tables {
     /// The dashlets of a plan, before the first event.
     pub fn new(plan: &Plan) -> Tables {
@@ -109,16 +130,24 @@ impl Tables {
             keys_max: plan.ledger.keys_max,
             lateness_us: plan.ledger.lateness_us,
             reached_us: i64::MIN,
-            states: plan.watch.dashlets.list.iter().map(|_| State::default()).collect(),
+            states: plan.watch.dashlets.list.iter().map(|_| State::since(i64::MIN)).collect(),
+            gaps: Vec::new(),
         }
+    }
+
+    /// Begins at `now_us` without what was known before.
+    pub fn warm(&mut self, now_us: i64) {
+        self.states.iter_mut().for_each(|state| state.since_us = now_us);
     }
 
     /// Goes on with another plan: a dashlet that means the same keeps its sums, days only in the same zone.
     pub fn adopt(&mut self, plan: &Plan) {
         let mut next = Tables { reached_us: self.reached_us, ..Tables::new(plan) };
+        core::mem::swap(&mut next.gaps, &mut self.gaps);
         for (dashlet, state) in next.of.list.iter().zip(&mut next.states) {
+            state.since_us = self.reached_us;
             if let Some(at) = self.place(dashlet) {
-                *state = core::mem::take(&mut self.states[at]);
+                *state = core::mem::replace(&mut self.states[at], State::since(i64::MIN));
                 if self.zone != next.zone {
                     state.days.clear();
                 }
@@ -155,9 +184,15 @@ impl Tables {
                 let Some(place) = places[dashlet as usize] else { continue };
                 let (first, day) = (self.first_minute(), self.day(minute * MINUTE_US));
                 let of_minute = minute >= first.max(self.states[place].from_minute);
+                let is_late = day < self.first_day();
                 let state = &mut self.states[place];
+                if is_late {
+                    state.late += n;
+                    continue;
+                }
                 let minute = of_minute.then(|| state.minutes.entry(minute).or_default());
                 for bucket in minute.into_iter().chain([state.days.entry(day).or_default()]) {
+                    let bucket = Arc::make_mut(bucket);
                     bucket.other.count += n;
                     bucket.degraded = true;
                 }
@@ -176,12 +211,21 @@ impl Tables {
         self.reached_us.div_euclid(MINUTE_US).saturating_sub(limits::DASHLET_MINUTES)
     }
 
+    fn first_day(&self) -> i64 {
+        self.day(self.reached_us).saturating_sub(limits::DASHLET_DAYS)
+    }
+
     fn add_one(&mut self, place: usize, sum: &Sum, key: &[u8], bins: &[(u32, u64)]) {
         let day = self.day(sum.minute * MINUTE_US);
         let first = self.first_minute();
         let keys_max = self.keys_max;
         let is_daily = self.of.list[place].step_s == DAY_S;
+        let is_late = day < self.first_day();
         let state = &mut self.states[place];
+        if is_late {
+            state.late += sum.count;
+            return;
+        }
         let key = match state.keys.get(key) {
             Some(known) => known.clone(),
             None => {
@@ -191,13 +235,13 @@ impl Tables {
             }
         };
         if !is_daily && sum.minute >= first.max(state.from_minute) {
-            let bucket = state.minutes.entry(sum.minute).or_default();
+            let bucket = Arc::make_mut(state.minutes.entry(sum.minute).or_default());
             let before = bucket.rows.len();
             bucket.rows.entry(key.clone()).or_default().add(sum, bins);
             bucket.fit(keys_max);
             state.held = state.held + bucket.rows.len() - before.min(bucket.rows.len());
         }
-        let bucket = state.days.entry(day).or_default();
+        let bucket = Arc::make_mut(state.days.entry(day).or_default());
         bucket.rows.entry(key).or_default().add(sum, bins);
         bucket.fit(keys_max);
     }
@@ -205,7 +249,7 @@ impl Tables {
     /// Lets go of what is older than is kept.
     fn forget(&mut self, place: usize) {
         let first = self.first_minute();
-        let first_day = self.day(self.reached_us) - limits::DASHLET_DAYS;
+        let first_day = self.first_day();
         let state = &mut self.states[place];
         let (minutes, days) = (state.minutes.len(), state.days.len());
         state.minutes = state.minutes.split_off(&first);
@@ -238,6 +282,11 @@ impl Tables {
     /// Receive time up to which outcomes were applied, microseconds since 1970.
     pub fn reached_us(&self) -> i64 {
         self.reached_us
+    }
+
+    /// Events by dashlet that were older than anything that is kept.
+    pub fn late(&self) -> impl Iterator<Item = (&Dashlet, u64)> {
+        self.of.list.iter().zip(self.states.iter().map(|state| state.late))
     }
 
     /// The dashlets that there are.
@@ -303,18 +352,22 @@ impl Tables {
             true => state
                 .days
                 .iter()
-                .map(|(day, bucket)| (self.day_starts(*day), bucket))
+                .map(|(day, bucket)| (self.day_starts(*day), &**bucket))
                 .filter(|(start, _)| (from_us..to_us).contains(start))
                 .collect(),
             false => state
                 .minutes
                 .range(from_us.div_euclid(MINUTE_US)..to_us.div_euclid(MINUTE_US))
-                .map(|(minute, bucket)| ((minute * MINUTE_US).div_euclid(step_us) * step_us, bucket))
+                .map(|(minute, bucket)| ((minute * MINUTE_US).div_euclid(step_us) * step_us, &**bucket))
                 .collect(),
         };
         let mut sums: BTreeMap<&[u8], (Cell, BTreeMap<i64, Cell>)> = BTreeMap::new();
         let mut other = Cell::default();
-        let mut degraded = step_s != DAY_S && from_us < state.from_minute * MINUTE_US;
+        // Minutes may have gone early; days are kept.
+        let from_minute_us = state.from_minute.saturating_mul(MINUTE_US);
+        let evicted = step_s != DAY_S && from_us < from_minute_us;
+        let mut degraded = evicted || self.gaps.iter().any(|(from, to)| *from < to_us && *to > from_us);
+        let complete_from_us = if evicted { state.since_us.max(from_minute_us) } else { state.since_us };
         for (start, bucket) in buckets {
             degraded |= bucket.degraded;
             other.merge(&bucket.other);
@@ -347,6 +400,7 @@ impl Tables {
             from_us,
             to_us,
             step_s,
+            complete_from_us: Some(complete_from_us).filter(|us| *us > i64::MIN),
             complete_to_us: handed_over.max(0),
             degraded,
             rows: rows.collect(),

@@ -1,5 +1,7 @@
 //! State as bytes, to be put on disk and read again: numbers in little endian, lists and texts behind their length.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use crate::plan::rules::convert::Number;
 
 /// Something that can be written and read again.
@@ -125,6 +127,31 @@ impl<T: Kept> Kept for Vec<T> {
     }
 }
 
+impl<T: Kept> Kept for VecDeque<T> {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_all(self.iter(), out);
+    }
+
+    fn take(input: &mut &[u8]) -> Option<VecDeque<T>> {
+        Vec::take(input).map(Into::into)
+    }
+}
+
+impl<K: Kept + Ord, V: Kept> Kept for BTreeMap<K, V> {
+    fn put(&self, out: &mut Vec<u8>) {
+        (self.len() as u32).put(out);
+        for (key, value) in self {
+            key.put(out);
+            value.put(out);
+        }
+    }
+
+    fn take(input: &mut &[u8]) -> Option<BTreeMap<K, V>> {
+        let count = u32::take(input)?;
+        (0..count).map(|_| Kept::take(input)).collect()
+    }
+}
+
 /// Writes a list as `Vec` reads it.
 pub fn put_all<'t, T: Kept + 't>(items: impl ExactSizeIterator<Item = &'t T>, out: &mut Vec<u8>) {
     (items.len() as u32).put(out);
@@ -154,19 +181,38 @@ impl<A: Kept, B: Kept, C: Kept> Kept for (A, B, C) {
     }
 }
 
-const MAGIC: &[u8] = b"weir ledger 1\n";
+/// What a file of state holds, and in which version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// Alerts and reports.
+    Ledger,
+    Dashlets,
+}
 
-/// Puts a head with a checksum before a state.
-pub fn sealed(body: &[u8]) -> Vec<u8> {
-    let mut out = MAGIC.to_vec();
-    xxhash_rust::xxh3::xxh3_64(body).put(&mut out);
-    out.extend_from_slice(body);
+impl Of {
+    fn magic(self) -> &'static [u8] {
+        match self {
+            Of::Ledger => b"weir ledger 2\n",
+            Of::Dashlets => b"weir dashlets 1\n",
+        }
+    }
+}
+
+/// A state behind a head with its checksum; `put` appends it.
+pub fn sealed(of: Of, put: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = of.magic().to_vec();
+    let checksum_at = out.len();
+    0u64.put(&mut out);
+    let body_at = out.len();
+    put(&mut out);
+    let checksum = xxhash_rust::xxh3::xxh3_64(&out[body_at..]);
+    out[checksum_at..body_at].copy_from_slice(&checksum.to_le_bytes());
     out
 }
 
 /// The state behind its head, if the head is ours and the state is whole.
-pub fn opened(file: &[u8]) -> Option<&[u8]> {
-    let mut rest = file.strip_prefix(MAGIC)?;
+pub fn opened(of: Of, file: &[u8]) -> Option<&[u8]> {
+    let mut rest = file.strip_prefix(of.magic())?;
     let checksum = u64::take(&mut rest)?;
     (xxhash_rust::xxh3::xxh3_64(rest) == checksum).then_some(rest)
 }
@@ -181,10 +227,11 @@ mod tests {
             vec![("a".into(), Some(-5), (1, true)), ("".into(), None, (2, false))];
         let mut body = Vec::new();
         value.put(&mut body);
-        let file = sealed(&body);
-        assert_eq!(Kept::take(&mut opened(&file).unwrap()), Some(value.clone()));
+        let file = sealed(Of::Ledger, |out| value.put(out));
+        assert_eq!(opened(Of::Dashlets, &file), None);
+        assert_eq!(Kept::take(&mut opened(Of::Ledger, &file).unwrap()), Some(value.clone()));
         for len in 0..file.len() {
-            assert_eq!(opened(&file[..len]), None, "{len}");
+            assert_eq!(opened(Of::Ledger, &file[..len]), None, "{len}");
         }
         for len in 0..body.len() {
             assert_eq!(<Vec<(Box<str>, Option<i128>, (u64, bool))>>::take(&mut &body[..len]), None, "{len}");

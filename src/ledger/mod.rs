@@ -7,7 +7,7 @@ pub mod alerts;
 pub mod answer;
 pub mod dashlets;
 mod flows;
-mod kept;
+pub mod kept;
 mod key;
 pub mod record;
 pub mod reports;
@@ -18,9 +18,10 @@ pub mod window;
 use std::sync::Arc;
 
 use self::alerts::Alerts;
-use self::dashlets::Tables;
+use self::dashlets::{Frozen, Tables};
+use self::kept::Kept;
 use self::record::Record;
-use self::reports::{Reports, Told};
+use self::reports::{Reports, Told, Waiting};
 use self::series::AllSeries;
 use crate::batch::{ListenerId, Number};
 use crate::limits;
@@ -37,6 +38,22 @@ pub struct Ledger {
     reports: Reports,
     tables: Tables,
     series: AllSeries,
+}
+
+/// What alerts and reports keep, as it was at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    state: Vec<u8>,
+    /// By report.
+    waiting: Vec<Waiting>,
+}
+
+impl Snapshot {
+    /// Appends it, as [`Ledger::restore`] reads it.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.state);
+        self.waiting.put(out);
+    }
 }
 
 impl Ledger {
@@ -90,21 +107,50 @@ impl Ledger {
         self.reports.end();
     }
 
-    /// All that has to outlive a restart, as a file.
-    pub fn snapshot(&self) -> Vec<u8> {
-        let mut body = Vec::new();
-        self.alerts.put(&mut body);
-        kept::sealed(&body)
+    /// Whether there is nothing that would have to outlive a restart.
+    pub fn is_empty(&self) -> bool {
+        self.alerts.is_empty() && self.reports.is_empty() && self.tables.list().is_empty()
     }
 
-    /// Goes on from a snapshot, at `now_us`; returns the alerts that begin anew. `None` if it is no snapshot, or damaged.
-    pub fn restore(&mut self, file: &[u8], now_us: i64) -> Option<Vec<Box<str>>> {
-        self.alerts.restore(kept::opened(file)?, now_us)
+    /// What alerts and reports have to keep over a restart; all that they said has been taken.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut alerts = Vec::new();
+        self.alerts.put(&mut alerts);
+        let mut state = Vec::new();
+        alerts.into_boxed_slice().put(&mut state);
+        self.reports.put_kept(&mut state);
+        Snapshot { state, waiting: self.reports.waiting() }
     }
 
-    /// Begins without what was known before: windows that begin before `now_us` are not whole.
+    /// What dashlets have to keep.
+    pub fn frozen(&self) -> Frozen {
+        self.tables.frozen()
+    }
+
+    /// Goes on from a snapshot, at `now_us`; returns the full ids of alerts and reports that begin anew. `None` if it is no
+    /// snapshot.
+    pub fn restore(&mut self, mut snapshot: &[u8], now_us: i64) -> Option<Vec<Box<str>>> {
+        let alerts: Box<[u8]> = Kept::take(&mut snapshot)?;
+        let reports = self.reports.take_kept(&mut snapshot)?;
+        let mut anew = self.alerts.restore(&alerts, now_us)?;
+        anew.extend(reports);
+        Some(anew)
+    }
+
+    /// Goes on from what dashlets kept, at `now_us`; returns the full ids of those that begin anew. `None` if it cannot be
+    /// read. Unless it `is_last`, a crash has cost what came after it.
+    pub fn restore_tables(&mut self, kept: &[u8], now_us: i64, is_last: bool) -> Option<Vec<Box<str>>> {
+        self.tables.take_kept(kept, now_us, is_last)
+    }
+
+    /// Begins without what alerts and reports knew before: windows that begin before `now_us` are not whole.
     pub fn warm(&mut self, now_us: i64) {
         self.alerts.warm(now_us);
+    }
+
+    /// Begins without what dashlets knew before.
+    pub fn warm_tables(&mut self, now_us: i64) {
+        self.tables.warm(now_us);
     }
 
     /// What alerts said since the last time, in order.

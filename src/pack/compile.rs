@@ -8,10 +8,11 @@ use jiff::tz::TimeZone;
 
 use super::{Object, Pack, alert, built_in, dashlet, metric, report};
 use crate::event::KindId;
+use crate::geo::Countries;
 use crate::parse::heroku;
 use crate::plan::rules::cond::{Cond, Op, Subject};
 use crate::plan::rules::{
-    self, BuildError, Derive, ExtractSpec, FieldSpec, ObjectRule, ObjectSpec, Program, Spec,
+    self, BuildError, Derive, ExtractSpec, FieldSpec, ObjectRule, ObjectSpec, Program, Spec, Take,
 };
 use crate::plan::watch::Watch;
 
@@ -106,6 +107,8 @@ pub struct Extra {
     pub fields: Vec<Box<str>>,
     /// Zone of reports that have none; absent: UTC.
     pub report_zone: Option<TimeZone>,
+    /// Where countries are looked up; absent: in the table that is compiled in.
+    pub countries: Option<Arc<Countries>>,
 }
 
 /// As [`compile`], with what the pipeline wants to know besides.
@@ -208,6 +211,7 @@ fn compile_more(
     let first = dashlet::ask(&dashlets, &mut spec);
     let first_metered = metric::ask(metered, &mut spec);
     spec.selects.clone_from(&extra.selects);
+    spec.countries.clone_from(&extra.countries);
     spec.read.extend(extra.fields.iter().cloned().map(Subject::Field));
     if purpose == For::Shards {
         leave_out_unseen(&mut spec, &mut builtin_at);
@@ -232,7 +236,6 @@ fn leave_out_unseen(spec: &mut Spec, builtin_at: &mut Option<usize>) {
     }
     let shown = spec.fields.iter().filter(|field| field.output).map(|field| field.name.clone());
     let mut wanted: HashSet<Box<str>> = shown.collect();
-    wanted.extend(spec.fields.iter().filter_map(|field| Some(field.take.as_ref()?.1.clone())));
     wanted.extend(spec.read.iter().filter_map(|subject| match subject {
         Subject::Field(name) => Some(name.clone()),
         _ => None,
@@ -250,6 +253,14 @@ fn leave_out_unseen(spec: &mut Spec, builtin_at: &mut Option<usize>) {
                 }
             }
         });
+    }
+    // Of the last first: one may be taken from another that is.
+    for field in spec.fields.iter().rev() {
+        if let Some((take, from)) = &field.take
+            && (*take != Take::Country || wanted.contains(&field.name))
+        {
+            wanted.insert(from.clone());
+        }
     }
     let is_wanted = |extract: &ExtractSpec| match extract {
         ExtractSpec::Kv { emit: None, .. } => true,

@@ -112,6 +112,8 @@ pub(super) fn compiled(all: &[(&str, &Dashlet)], first: u32, program: &Program) 
             (Aggregate::Count, _) | (_, None) => "events",
             (_, Some((name, _))) => name,
         };
+        let shown = one.group_by.iter().chain(&one.value).filter_map(|(_, subject)| program.slot(subject));
+        let attribution = shown.filter_map(|slot| program.attribution(slot)).next().cloned();
         let key = |(name, subject): &(String, Subject)| (name.as_str().into(), alert::part(subject, program));
         let only_severity = matches!(&one.group_by[..], [(_, Subject::Key(Key::Severity))]);
         let meaning = format!("{:?}{:?}{}{:?}{}", one.of, one.group_by, one.agg, one.value, one.step_s);
@@ -123,6 +125,7 @@ pub(super) fn compiled(all: &[(&str, &Dashlet)], first: u32, program: &Program) 
             keys: one.group_by.iter().map(key).collect(),
             by_severity: only_severity && aggregate == Aggregate::Count,
             aggregate,
+            attribution,
             step_s: one.step_s,
             shape: hash_of(meaning.as_bytes()),
         });

@@ -160,7 +160,9 @@ fn event(out: &mut String, seen: &Seen<'_>, program: &crate::plan::rules::Progra
             None => "the parser",
         };
         let hidden = if seen.json["fields"].get(&**name).is_some() { "" } else { ", not in the output" };
-        out.push_str(&format!("  {name} = {}   ({from}{hidden})\n", shown(values)));
+        let attribution = program.slot(subject).and_then(|slot| program.attribution(slot));
+        let credit = attribution.map_or(String::new(), |attribution| format!("; {attribution}"));
+        out.push_str(&format!("  {name} = {}   ({from}{hidden}{credit})\n", shown(values)));
     }
 }
 
@@ -289,6 +291,13 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
+        let router =
+            b"<158>1 2026-01-01T00:00:00Z d.x heroku router - - at=info method=GET path=\"/\" host=a.example.com \
+            request_id=b8f6e0f5-0f3c-4c1a-9d0a-1c1f1a2b3c4d fwd=\"193.0.6.139\" dyno=web.1 connect=0ms service=201ms \
+            status=200 bytes=1 protocol=https";
+        let text = explain::explain(&packs, router, 0, None, &[]).unwrap();
+        let country = "  client_country = `NL`   (worked out, not in the output; IP Geolocation by DB-IP (https://db-ip.com))\n";
+        assert!(text.contains(country), "{text}");
         let json = br#"<190>1 2026-01-01T00:00:00Z d.x app web.1 - - {"status":"abc"}"#;
         let text = explain::explain(&packs, json, 0, Some("heroku.alert.auth_failure"), &[]).unwrap();
         assert!(text.contains("false status = 401   (counts as absent: `abc` does not convert)"), "{text}");

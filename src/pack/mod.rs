@@ -3,8 +3,6 @@
 //! A document is read in one step into a [`Pack`], or into every complaint there is about it; packs are compiled
 //! together into one program. Both know no clock, socket or thread. Keys stand once, in [`keys`], from which the reader,
 //! the schema and the reference page all come.
-//!
-//! What needs a country is read and checked, and evaluated by nothing yet.
 
 mod alert;
 mod categories;
@@ -12,6 +10,7 @@ mod check;
 mod compile;
 mod dashlet;
 mod condition;
+mod country;
 pub mod coverage;
 mod detect;
 pub mod explain;

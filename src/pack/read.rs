@@ -9,8 +9,8 @@ use super::scope::Scope;
 use super::values::joined;
 use super::walk::Walk;
 use super::{
-    Category, Derive, FILE_BYTES_MAX, Mask, Object, ObjectRule, Pack, alert, check, dashlet, keys, metric,
-    report, trial,
+    Category, Derive, FILE_BYTES_MAX, Mask, Object, ObjectRule, Pack, alert, check, country, dashlet, keys,
+    metric, report, trial,
 };
 use crate::config::node::{self, At, Node, Value};
 use crate::config::read::{Reader, text_of};
@@ -131,6 +131,7 @@ fn pack(
         params: names.params().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
         ..Pack::default()
     };
+    country::add(r, root, &mut pack.fields);
     for node in items(child(root, "knowledge_objects")) {
         pack.objects.push(object(r, &mut walk, &pack.fields, node));
     }
@@ -218,6 +219,7 @@ fn scope(r: &mut Reader<'_>, root: &Node, others: &[Pack]) -> Scope {
         }
         scope.fields.insert(name.text.clone(), known.map_or(Type::Text, |(_, ty)| *ty));
     }
+    country::declare(root, &mut scope.fields);
     scope.kinds.extend(heroku::KINDS.iter().map(|kind| kind.to_string()));
     for node in items(child(root, "knowledge_objects")) {
         scope.kinds.extend(text(child(node, "kind")).map(str::to_string));

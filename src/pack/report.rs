@@ -390,7 +390,11 @@ fn one(of: &Of<'_>, name: String, join: Option<usize>, program: &Program, zone: 
             None => tables.push(Table { by, figures: vec![figure] }),
         }
     }
-    let shape = format!("{:?}{:?}{:?}{:?}", report.of, report.window_us, cells, tables);
+    let attribution = cells.iter().find_map(|cell| match cell.what {
+        What::Slot(slot) | What::Number(slot) => program.attribution(slot),
+        _ => None,
+    });
+    let attribution = attribution.cloned();
     report::Report {
         id: format!("{}.report.{}", pack.id, report.id).into(),
         name: name.into(),
@@ -405,6 +409,18 @@ fn one(of: &Of<'_>, name: String, join: Option<usize>, program: &Program, zone: 
         join: join.map(|join| join as u32),
         merge,
         tables,
-        shape: hash_of(shape.as_bytes()),
+        attribution,
+        shape: shape(of, zone),
     }
+}
+
+/// What must be equal for rows and sums to mean the same: nothing that depends on what else there is, and no titles.
+fn shape(Of { pack, report }: &Of<'_>, zone: &TimeZone) -> u64 {
+    let columns: Vec<_> =
+        report.columns.iter().map(|column| (&column.source, &column.sent, &column.format)).collect();
+    let figures: Vec<_> =
+        report.summary.iter().map(|figure| (figure.aggregate, &figure.of, &figure.by)).collect();
+    let join = pack.joins.iter().find(|join| Some(&join.id) == report.join.as_ref());
+    let rows = (&report.of, report.window_us, zone, columns, &report.merge, join);
+    hash_of(format!("{rows:?}{figures:?}").as_bytes())
 }

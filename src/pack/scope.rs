@@ -59,7 +59,7 @@ impl Scope {
 
     /// Whether a column, a key or a template may say a name; else a hint.
     pub fn knows(&self, name: &str) -> Result<(), String> {
-        let shown = ["id", "time", "received", "message", "client_country", "value"];
+        let shown = ["id", "time", "received", "message", "value"];
         if shown.contains(&name) || self.subject(name).is_ok() {
             return Ok(());
         }

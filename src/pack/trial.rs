@@ -627,7 +627,7 @@ tests:
   - {{name: each, events: [{{repeat: 3, line: '<190>1 {{t}} host app web.1 - x'}}], expect: {{alerts: {{b: 3}}}}}}
   - {{name: impossible, events: [{{line: '<190>1 {{t}} host x web.1 - x'}}], expect: {{alerts: {{a: 1}}}}}}
   - {{name: later, events: [{{line: '<190>1 {{t}} host x web.1 - x'}}], expect: {{dashlets: {{g: []}}}}}}
-dashlets: [{{id: g, viz: map, group_by: [client_country], agg: count}}]
+dashlets: [{{id: g, viz: table, group_by: [received], agg: count}}]
 "
         );
         let verdicts = trial::run("p", &text, &[], &[]).unwrap();

@@ -3,6 +3,7 @@
 use super::rules::convert::Number;
 use super::rules::{Program, SlotId};
 use super::watch::Part;
+use crate::geo::Attribution;
 
 /// What is computed of the events of one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Dashlet {
     /// Whether its only key is the severity, which needs no look at a table.
     pub by_severity: bool,
     pub aggregate: Aggregate,
+    /// What has to be said where it is shown.
+    pub attribution: Option<Attribution>,
     /// The smallest step in time that it is asked for, seconds: 60, 3,600 or 86,400, a day being one of the zone.
     pub step_s: u64,
     /// Equal while its sums mean the same.

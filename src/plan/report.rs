@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use super::cron::Cron;
 use super::rules::SlotId;
 use super::rules::convert::Type;
+use crate::geo::Attribution;
 
 /// What a cell shows of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +90,7 @@ pub struct Formats {
 }
 
 /// A report.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Report {
     /// Full id: `heroku.report.router_logs`.
     pub id: Box<str>,
@@ -110,6 +111,8 @@ pub struct Report {
     pub join: Option<u32>,
     pub merge: Option<Merge>,
     pub tables: Vec<Table>,
+    /// What has to be said where it is shown.
+    pub attribution: Option<Attribution>,
     /// Equal while its rows mean the same.
     pub shape: u64,
 }
@@ -195,6 +198,7 @@ pub(crate) mod tests {
             join: None,
             merge: None,
             tables: Vec::new(),
+            attribution: None,
             shape: 0,
         }
     }

@@ -5,17 +5,19 @@
 //! published `DIR/.index/NAME/` keeps a line each, for those who list it.
 
 pub mod api;
+mod kept;
 pub mod page;
 mod spool;
 pub mod shelf;
 pub mod table;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use self::kept::{Mark, Resumed};
 use self::page::{Page, Values};
 use self::shelf::Published;
 use self::spool::Spool;
@@ -44,6 +46,8 @@ pub struct Desk {
     spools: HashMap<Key, Spool>,
     /// By when they are published.
     ready: BTreeMap<(i64, Key), Ready>,
+    /// Windows that an earlier life published after the state that this one goes on from: what it says of them again.
+    done: HashSet<Key>,
     /// Whether schedules count, and what was published before stays.
     is_live: bool,
     now_us: i64,
@@ -62,22 +66,35 @@ impl Desk {
         Desk::new(dir, spool_bytes, false)
     }
 
-    /// A desk for a running service: rows that a stop has left go on.
+    /// A desk for a running service: rows that a stop has left go on, and what is `resumed` goes on from there.
     ///
     /// # Errors
     /// If the folder cannot be made or read.
-    pub fn live(dir: &Path, spool_bytes: u64) -> io::Result<Desk> {
+    pub fn live(
+        dir: &Path,
+        spool_bytes: u64,
+        reports: &[Arc<Report>],
+        resumed: Option<&Resumed>,
+    ) -> io::Result<Desk> {
         let mut desk = Desk::new(dir, spool_bytes, true)?;
-        desk.spools = spool::left(&dir.join(".spool"))?;
+        desk.spools = spool::left(&desk.spool_dir())?;
+        desk.take_ready(reports)?;
+        if let Some(resumed) = resumed {
+            desk.resume(resumed)?;
+        }
         desk.used_bytes = desk.spools.values().map(Spool::bytes).sum();
         Ok(desk)
+    }
+
+    fn spool_dir(&self) -> PathBuf {
+        self.dir.join(".spool")
     }
 
     fn new(dir: &Path, spool_bytes: u64, is_live: bool) -> io::Result<Desk> {
         fs::create_dir_all(dir)
             .map_err(|error| io::Error::new(error.kind(), format!("`{}`: {error}", dir.display())))?;
-        let (dir, spools, ready) = (dir.to_path_buf(), HashMap::new(), BTreeMap::new());
-        Ok(Desk { dir, spool_bytes, used_bytes: 0, cut: 0, spools, ready, is_live, now_us: 0 })
+        let (dir, spools, ready, done) = (dir.to_path_buf(), HashMap::new(), BTreeMap::new(), HashSet::new());
+        Ok(Desk { dir, spool_bytes, used_bytes: 0, cut: 0, spools, ready, done, is_live, now_us: 0 })
     }
 
     /// Takes what reports say. `now_us` is when.
@@ -89,15 +106,19 @@ impl Desk {
         for Told { report, from_us, to_us, what } in told {
             let key = |number| (report.name.clone(), from_us, number);
             match what {
-                What::Row(row) => self.row(key(None), &row)?,
-                What::Late(number, row) => self.row(key(Some(number)), &row)?,
-                What::Corrected(number) => {
+                What::Row(_) if self.done.contains(&key(None)) => {}
+                What::Row(row) => self.row(key(None), &report, &row)?,
+                What::Late(number, row) => self.row(key(Some(number)), &report, &row)?,
+                // Without rows all of it was published before a crash.
+                What::Corrected(number) if self.spools.contains_key(&key(Some(number))) => {
                     self.publish(&report, key(Some(number)), to_us, &Tables::new())?;
                 }
+                What::Corrected(_) => {}
+                What::Sealed(_) if self.done.remove(&key(None)) => {}
                 What::Sealed(tables) => match report.schedule.as_ref().filter(|_| self.is_live) {
                     Some(cron) => {
                         let at_us = cron.next(now_us, &report.zone).unwrap_or(now_us);
-                        self.ready.insert((at_us, key(None)), Ready { report, to_us, tables });
+                        self.put_ready(at_us, key(None), Ready { report, to_us, tables })?;
                     }
                     None => self.publish(&report, key(None), to_us, &tables)?,
                 },
@@ -116,7 +137,8 @@ impl Desk {
             && entry.key().0 <= now_us
         {
             let ((_, key), ready) = entry.remove_entry();
-            self.publish(&ready.report, key, ready.to_us, &ready.tables)?;
+            self.publish(&ready.report, key.clone(), ready.to_us, &ready.tables)?;
+            self.remove_ready(&key)?;
         }
         let waits = |key: &Key| self.ready.keys().any(|(_, ready)| ready == key);
         let left: Vec<Key> = self
@@ -145,44 +167,47 @@ impl Desk {
         self.cut
     }
 
-    /// Publishes what is ready and puts rows of open windows on disk.
+    /// Puts rows of open windows on disk; what waits for its schedule is there already.
     ///
     /// # Errors
     /// If something cannot be written.
     pub fn end(&mut self) -> io::Result<()> {
-        for ((_, key), ready) in std::mem::take(&mut self.ready) {
-            self.publish(&ready.report, key, ready.to_us, &ready.tables)?;
-        }
         self.spools.values_mut().try_for_each(Spool::flush)?;
-        if !self.is_live {
-            let spool = self.dir.join(".spool");
-            if spool.is_dir() {
-                fs::remove_dir_all(spool)?;
-            }
+        let spool = self.spool_dir();
+        if !self.is_live && spool.is_dir() {
+            fs::remove_dir_all(spool)?;
         }
         Ok(())
     }
 
-    fn row(&mut self, key: Key, row: &[u8]) -> io::Result<()> {
+    fn row(&mut self, key: Key, report: &Report, row: &[u8]) -> io::Result<()> {
+        let is_other = |spool: &Spool| spool.is_left() && spool.heads != report.heads;
+        if self.spools.get(&key).is_some_and(is_other) {
+            // The report has changed: what is left of it as it was ends here.
+            self.publish(report, key.clone(), report.window(key.1).1, &Tables::new())?;
+        }
         let spool = match self.spools.get_mut(&key) {
             Some(spool) => spool,
             None => {
-                let spool = Spool::create(&self.dir.join(".spool"), &key)?;
+                let spool = Spool::create(&self.dir.join(".spool"), &key, &report.heads)?;
                 self.spools.entry(key).or_insert(spool)
             }
         };
-        let bytes = row.len() as u64 + 4;
-        if self.used_bytes + bytes > self.spool_bytes {
+        if self.used_bytes + row.len() as u64 + 4 > self.spool_bytes {
             spool.cut += 1;
             self.cut += 1;
             return Ok(());
         }
-        self.used_bytes += bytes;
-        spool.push(row)
+        self.used_bytes += spool.push(row)?;
+        Ok(())
     }
 
     fn publish(&mut self, report: &Report, key: Key, to_us: i64, tables: &Tables) -> io::Result<()> {
         let mut spool = self.spools.remove(&key);
+        // Rows of a report that has changed since keep their own heads.
+        let other = spool.as_ref().filter(|spool| spool.heads != report.heads);
+        let other = other.map(|spool| Report { heads: spool.heads.clone(), ..report.clone() });
+        let report = other.as_ref().unwrap_or(report);
         let folder = self.dir.join(&*report.name);
         fs::create_dir_all(&folder)?;
         let (_, from_us, mut correction) = key;
@@ -267,6 +292,7 @@ impl Desk {
             correction,
             rows,
             cut,
+            published_us: self.now_us,
             files,
         };
         shelf::put(&self.dir, &report.name, &published)?;

@@ -191,7 +191,14 @@ pub fn write(
         }
     }
     let id = escaped(&report.id);
-    writeln!(out, "<footer>{id} · weir {}</footer>\n</body></html>", env!("CARGO_PKG_VERSION"))
+    let credit = report.attribution.as_ref().map_or(String::new(), |one| {
+        let text = escaped(&one.text);
+        match one.link.is_empty() {
+            true => format!(" · {text}"),
+            false => format!(" · <a href=\"{}\">{text}</a>", escaped(&one.link)),
+        }
+    });
+    writeln!(out, "<footer>{id} · weir {}{credit}</footer>\n</body></html>", env!("CARGO_PKG_VERSION"))
 }
 
 /// Appends a chart of bars, the largest first.
@@ -302,5 +309,21 @@ mod tests {
             text.contains("1\u{202f}234 further rows") && text.contains("<svg") && text.contains("x\u{fffd}")
         );
         assert!(!text.contains("http://") && !text.contains("src="));
+        assert!(!text.contains("href="));
+    }
+
+    #[test]
+    fn whose_countries_are_shown_is_said() {
+        let attribution = crate::geo::Attribution { text: "by <X>".into(), link: "https://x.example".into() };
+        let report = Report {
+            attribution: Some(attribution),
+            ..crate::plan::report::tests::report(86_400_000_000, "UTC")
+        };
+        let (from_us, to_us) = (0, 86_400_000_000);
+        let page = Page { report: &report, from_us, to_us, correction: None, rows: 0, cut: 0, tables: &[] };
+        let mut out = Vec::new();
+        write(&page, &Values::default(), &mut out, |_| Ok(())).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains(" · <a href=\"https://x.example\">by &lt;X&gt;</a></footer>"), "{text}");
     }
 }

@@ -20,6 +20,9 @@ pub struct Published {
     pub rows: u64,
     /// Rows that found no room.
     pub cut: u64,
+    /// When; 0 in a replay.
+    #[serde(default)]
+    pub published_us: i64,
     /// Names of its files.
     pub files: Vec<String>,
 }

@@ -1,6 +1,7 @@
 //! Wires the program: pipeline, flow, sinks, receivers, the two addresses; waits for signals; ends cleanly.
 
 pub mod demo;
+mod key;
 mod packs;
 mod quarantine;
 mod reload;
@@ -19,6 +20,7 @@ use hyper::StatusCode;
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use self::reports::{Clerk, Writing};
 use self::sinks::Told;
 use crate::catalog::Catalog;
 use crate::compile;
@@ -47,7 +49,7 @@ pub struct Weir {
     catalog: Arc<Catalog>,
     flow: Arc<Flow>,
     keeper: state::Keeper,
-    clerk: reports::Clerk,
+    reports: Writing,
     receivers: Receivers,
     told: Arc<Mutex<Told>>,
     notifiers: Arc<Notifiers>,
@@ -121,14 +123,14 @@ impl Weir {
         }
         let threads = compile::threads(&pipeline);
         let mut plan = compile::plan(&pipeline, instance().into());
-        plan.key = [0, 1].map(|part| std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), part));
+        plan.key = key::of(pipeline.state.dir.as_path())?;
         let catalog = Catalog::load(&pipeline).map_err(|problems| io::Error::other(problems.to_string()))?;
         warn(&catalog);
         compile::know(&mut plan, &pipeline, &catalog.packs, None).map_err(io::Error::other)?;
         let plan = Arc::new(plan);
         let notifiers = Arc::new(Notifiers::start(&pipeline.notifiers, pipeline.state.dir.as_path())?);
         let tell = notifiers.clone();
-        let (tell_reports, clerk) = reports::start(&pipeline, &plan)?;
+        let (tell_reports, clerk) = Clerk::new(&pipeline);
         let settings = Settings {
             slots: pipeline.slots,
             parcel_bytes: pipeline.parcel_bytes,
@@ -144,8 +146,10 @@ impl Weir {
             clock: true,
         };
         let flow = Flow::start(settings, plan.clone())?;
-        let keeper = state::Keeper::new(&pipeline.state);
-        keeper.restore(&flow);
+        let keeper = state::Keeper::new(&pipeline.state)?;
+        let known = &plan.watch.reports.list;
+        let resumed = keeper.restore(&flow, known);
+        let reports = clerk.start(known.clone(), resumed.as_ref())?;
         let mut told = Told::default();
         let specs = pipeline.sinks.iter().map(|sink| told.open(sink, &plan)).collect::<io::Result<_>>()?;
         flow.change(plan.clone(), specs, &[])?;
@@ -154,7 +158,7 @@ impl Weir {
         let readiness = Arc::new(Readiness::default());
         let figures = Arc::new(Served {
             reports: pipeline.reports.dir.clone(),
-            lost_rows: clerk.lost.clone(),
+            lost_rows: reports.lost.clone(),
             flow: flow.clone(),
             told: told.clone(),
             notifiers: notifiers.clone(),
@@ -166,7 +170,7 @@ impl Weir {
             .map_err(io::Error::other)?;
         readiness.set(Phase::Ready);
         let catalog = Arc::new(catalog);
-        Ok(Weir { pipeline, catalog, flow, keeper, clerk, receivers, told, notifiers, servers, readiness })
+        Ok(Weir { pipeline, catalog, flow, keeper, reports, receivers, told, notifiers, servers, readiness })
     }
 
     /// Addresses that are served and listened on.
@@ -193,11 +197,11 @@ impl Weir {
         self.receivers.drain();
         self.receivers.join();
         let in_time = self.flow.finish(deadline.saturating_duration_since(Instant::now()));
-        self.keeper.keep(&self.flow);
+        let is_kept = self.keeper.stop(&self.flow, &self.reports);
         // What could not be told by then is kept for the next start.
         self.notifiers.stop(deadline.min(Instant::now() + NOTIFIERS_STOP));
-        self.flow.rest_reports();
-        self.clerk.stop();
+        self.flow.end_reports(!is_kept);
+        self.reports.stop();
         Ok((Books::of(&self.flow), in_time))
     }
 }
@@ -228,7 +232,7 @@ pub fn run(loaded: Loaded, ready_file: Option<&Path>) -> io::Result<bool> {
                 Err(_) => break,
             },
             recv(ticks) -> _ => {
-                weir.keeper.keep_now_and_then(&weir.flow);
+                weir.keeper.keep_now_and_then(&weir.flow, &weir.reports);
                 if let Some(changed) = watch.changed(&weir.pipeline) {
                     let _ = weir.reload(changed);
                 }

@@ -86,7 +86,7 @@ fn answer(asked: &Asked, orders: &Sender<Order>) -> Answer {
         }
         (&Method::PUT, [] | [_]) => import(asked, &pipeline, segments.first().copied(), &mut reload),
         (&Method::POST, [id, "rollback"]) => change::roll_back(&pipeline, id, &mut reload),
-        (&Method::PATCH, []) => switch(asked, &pipeline, &catalog, &mut reload),
+        (&Method::PATCH, []) => switch(asked, &pipeline, &mut reload),
         (&Method::PATCH, [id] | [id, "alerts", _]) => {
             if catalog.pack(id).is_none() {
                 return refused(StatusCode::NOT_FOUND, tree::unknown(&catalog, id));
@@ -138,12 +138,7 @@ fn import(
     change::import(pipeline, &name, text, query(&asked.query, "only").as_deref(), reload)
 }
 
-fn switch(
-    asked: &Asked,
-    pipeline: &Pipeline,
-    catalog: &Catalog,
-    reload: change::Reload<'_>,
-) -> Result<Json, String> {
+fn switch(asked: &Asked, pipeline: &Pipeline, reload: change::Reload<'_>) -> Result<Json, String> {
     let wanted =
         "a body as `{\"ids\": [\"heroku.alert.auth_failure\"], \"mode\": \"on\"}`, mode off, shadow or on\n";
     let body: Json = serde_json::from_slice(&asked.body).map_err(|error| format!("{error}: {wanted}"))?;
@@ -151,7 +146,7 @@ fn switch(
     let ids = ids.collect::<Option<Vec<String>>>().filter(|ids| !ids.is_empty());
     let mode = body["mode"].as_str().filter(|mode| matches!(*mode, "off" | "shadow" | "on"));
     let (Some(ids), Some(mode)) = (ids, mode) else { return Err(wanted.into()) };
-    change::edit(pipeline, &change::switch(catalog, &ids, mode)?, reload)
+    change::set(pipeline, &ids, mode, reload)
 }
 
 /// The value of a key of a query.

@@ -17,7 +17,8 @@ use crate::telemetry::log;
 /// Files of which so many bytes are compared; of larger ones size and time are.
 const COMPARED_BYTES: u64 = 1 << 20;
 
-/// What a running weir depends on, looked at once a second: the pipeline file, the overlay and the files of packs.
+/// What a running weir depends on, looked at once a second: the pipeline file, the overlay, the files of packs and the
+/// table of countries.
 pub struct Watch {
     /// `None` for the compiled-in pipeline.
     path: Option<PathBuf>,
@@ -74,6 +75,7 @@ impl Watch {
         if !pipeline.overlay.is_empty() {
             watch(pipeline.overlay.as_str().into(), true);
         }
+        pipeline.geo.iter().for_each(|geo| watch(geo.file.as_str().into(), false));
         let store = catalog::store(pipeline);
         for name in &pipeline.packs {
             let path = Path::new(name.as_str());

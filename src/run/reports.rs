@@ -1,6 +1,7 @@
 //! Reports of a running service: a thread that writes what the ledger says, so that the ledger never waits for a disk.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -12,22 +13,14 @@ use prometheus::proto::MetricFamily;
 use crate::config::Pipeline;
 use crate::flow::{self, TellReports};
 use crate::ledger::reports::{Told, What};
-use crate::plan::Plan;
 use crate::plan::report::Report;
-use crate::report::Desk;
+use crate::report::{Desk, Mark, Resumed};
 use crate::telemetry::metrics::{Family, counter};
 
 /// What the ledger has said and nobody has written: each is what one batch told.
 const QUEUE: usize = 1024;
 /// How often schedules and what was kept are looked at.
 const TICK: Duration = Duration::from_secs(1);
-
-/// The thread that writes, until [`Clerk::stop`].
-pub struct Clerk {
-    thread: Option<JoinHandle<()>>,
-    /// What no file of a report has, if there are any.
-    pub lost: Option<Arc<Lost>>,
-}
 
 /// Rows that no report has.
 #[derive(Debug, Default)]
@@ -51,41 +44,68 @@ impl Lost {
     }
 }
 
-/// Starts the thread, if the pipeline has a place for reports; returns what the flow is to tell them to.
-///
-/// # Errors
-/// If the folder cannot be made or read.
-pub fn start(pipeline: &Pipeline, plan: &Plan) -> io::Result<(TellReports, Clerk)> {
-    let Some(dir) = &pipeline.reports.dir else {
-        return Ok((Box::new(|_| {}), Clerk { thread: None, lost: None }));
-    };
-    let desk = Desk::live(dir, pipeline.reports.spool_bytes)?;
-    let known = plan.watch.reports.list.clone();
-    let (queue, heard) = crossbeam_channel::bounded(QUEUE);
-    let lost = Arc::new(Lost::default());
-    let of_thread = lost.clone();
-    let thread = flow::spawn("reports".into(), move || write(desk, known, &heard, &of_thread))?;
-    Ok((teller(queue, lost.clone()), Clerk { thread: Some(thread), lost: Some(lost) }))
+/// What the thread hears.
+enum Heard {
+    Told(Vec<Told>),
+    /// Asks how far rows are on disk, with all that was told before.
+    Mark(Sender<io::Result<Vec<Mark>>>),
 }
 
-fn teller(queue: Sender<Vec<Told>>, all_lost: Arc<Lost>) -> TellReports {
+/// Where the thread answers a question about marks; `None` where no reports are written.
+pub type Marked = Option<Receiver<io::Result<Vec<Mark>>>>;
+
+/// The folder of reports, before anything is written there.
+pub struct Clerk {
+    dir: Option<(PathBuf, u64)>,
+    heard: Receiver<Heard>,
+    queue: Sender<Heard>,
+    lost: Arc<Lost>,
+}
+
+impl Clerk {
+    /// What the flow is to tell reports to, and who will write them.
+    pub fn new(pipeline: &Pipeline) -> (TellReports, Clerk) {
+        let (queue, heard) = crossbeam_channel::bounded(QUEUE);
+        let dir = pipeline.reports.dir.clone().map(|dir| (dir, pipeline.reports.spool_bytes));
+        let lost = Arc::new(Lost::default());
+        let tell = if dir.is_some() { teller(queue.clone(), lost.clone()) } else { Box::new(|_| {}) };
+        (tell, Clerk { dir, heard, queue, lost })
+    }
+
+    /// Starts the thread, if the pipeline has a place for reports. `known` are the plan's.
+    ///
+    /// # Errors
+    /// If the folder cannot be made or read.
+    pub fn start(self, known: Vec<Arc<Report>>, resumed: Option<&Resumed>) -> io::Result<Writing> {
+        let Some((dir, spool_bytes)) = self.dir else {
+            return Ok(Writing { queue: None, thread: None, lost: None });
+        };
+        let desk = Desk::live(&dir, spool_bytes, &known, resumed)?;
+        let (heard, lost) = (self.heard, self.lost.clone());
+        let thread = flow::spawn("reports".into(), move || write(desk, known, &heard, &lost))?;
+        Ok(Writing { queue: Some(self.queue), thread: Some(thread), lost: Some(self.lost) })
+    }
+}
+
+fn teller(queue: Sender<Heard>, all_lost: Arc<Lost>) -> TellReports {
     let mut lost = 0u64;
-    Box::new(move |told| match queue.try_send(told) {
+    Box::new(move |told| match queue.try_send(Heard::Told(told)) {
         Ok(()) => {
             if lost > 0 {
                 tracing::error!(rows = lost, "reports were written too slowly: rows are missing");
                 lost = 0;
             }
         }
-        Err(TrySendError::Full(told) | TrySendError::Disconnected(told)) => {
+        Err(TrySendError::Full(Heard::Told(told)) | TrySendError::Disconnected(Heard::Told(told))) => {
             let rows = told.iter().filter(|told| matches!(told.what, What::Row(_) | What::Late(..))).count();
             lost += rows as u64;
             all_lost.queue_full.fetch_add(rows as u64, Ordering::Relaxed);
         }
+        Err(_) => {}
     })
 }
 
-fn write(mut desk: Desk, mut known: Vec<Arc<Report>>, heard: &Receiver<Vec<Told>>, lost: &Lost) {
+fn write(mut desk: Desk, mut known: Vec<Arc<Report>>, heard: &Receiver<Heard>, lost: &Lost) {
     let say = |done: io::Result<()>| {
         if let Err(error) = done {
             tracing::error!(%error, "a report cannot be written");
@@ -94,7 +114,7 @@ fn write(mut desk: Desk, mut known: Vec<Arc<Report>>, heard: &Receiver<Vec<Told>
     let mut ticked = Instant::now();
     loop {
         match heard.recv_timeout(TICK) {
-            Ok(told) => {
+            Ok(Heard::Told(told)) => {
                 for Told { report, .. } in &told {
                     match known.iter_mut().find(|known| known.name == report.name) {
                         Some(known) if !Arc::ptr_eq(known, report) => *known = report.clone(),
@@ -105,6 +125,8 @@ fn write(mut desk: Desk, mut known: Vec<Arc<Report>>, heard: &Receiver<Vec<Told>
                 say(desk.take(told, flow::now_us()));
                 lost.spool_full.store(desk.cut(), Ordering::Relaxed);
             }
+            // Whoever asked may have given up.
+            Ok(Heard::Mark(answer)) => drop(answer.send(desk.mark())),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
@@ -116,9 +138,26 @@ fn write(mut desk: Desk, mut known: Vec<Arc<Report>>, heard: &Receiver<Vec<Told>
     say(desk.end());
 }
 
-impl Clerk {
+/// The thread that writes, until [`Writing::stop`].
+pub struct Writing {
+    queue: Option<Sender<Heard>>,
+    thread: Option<JoinHandle<()>>,
+    /// What no file of a report has, if there are any.
+    pub lost: Option<Arc<Lost>>,
+}
+
+impl Writing {
+    /// Asks how far rows are on disk; never waits. `None` if the thread is far behind.
+    pub fn mark(&self) -> Option<Marked> {
+        let Some(queue) = &self.queue else { return Some(None) };
+        let (answer, marked) = crossbeam_channel::bounded(1);
+        queue.try_send(Heard::Mark(answer)).ok()?;
+        Some(Some(marked))
+    }
+
     /// Waits until all is written; the flow has no more to say.
     pub fn stop(&mut self) {
+        self.queue = None;
         if let Some(thread) = self.thread.take() {
             // A panic in it has ended the process already.
             let _ = thread.join();

@@ -184,10 +184,7 @@ impl Site {
                 let body = json!({"ids": ids, "mode": mode}).to_string();
                 client.json("PATCH", "", body.as_bytes())
             }
-            Site::Files(pipeline) => {
-                let patch = change::switch(&Site::catalog(pipeline)?, ids, mode)?;
-                change::edit(pipeline, &patch, &mut || Ok(()))
-            }
+            Site::Files(pipeline) => change::set(pipeline, ids, mode, &mut || Ok(())),
         }
     }
 

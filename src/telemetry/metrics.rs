@@ -55,6 +55,8 @@ const UNCONVERTED: Family =
 const CONFLICTS: Family =
     counter("weir_field_conflicts_total", "Fields that two objects of packs wrote on one event.");
 const LOST: Family = counter("weir_upstream_lost_total", "Messages that senders reported lost.");
+const DASHLET_LATE: Family =
+    counter("weir_dashlet_late_events_total", "Events older than anything that a dashlet keeps.");
 const SLOTS: Family = gauge("weir_slots", "Batches that may be in flight.");
 const SLOTS_FREE: Family = gauge("weir_slots_free", "Of them, those that are not.");
 const BUILD: Family = gauge("weir_build_info", "Always 1.");
@@ -227,6 +229,8 @@ fn of_ledger(page: &mut Page, flow: &Flow, view: &View) {
         page.family(&REDACTED, named("rule", &tally.redacted, masks));
         page.family(&UNCONVERTED, [(Vec::new(), tally.unconverted)]);
         page.family(&CONFLICTS, [(Vec::new(), tally.conflicts)]);
+        let late = ledger.tables().late();
+        page.family(&DASHLET_LATE, late.map(|(dashlet, n)| (vec![("dashlet", dashlet.id.to_string())], n)));
         page.family(&LOST, tally.losses().map(|(code, n)| (vec![("code", code)], n)));
     });
 }

@@ -53,7 +53,16 @@ const START_S: i64 = 1_613_383_200;
 
 /// Runs lines, each with when it comes in seconds; returns what is told by report, in order.
 fn told(lines: &[(i64, String)]) -> Vec<(String, i64, String)> {
+    told_with(lines, |_, _, _| {})
+}
+
+/// The same; after each line `between` may change the ledger.
+fn told_with(
+    lines: &[(i64, String)],
+    between: impl Fn(usize, &Arc<Plan>, &mut Ledger),
+) -> Vec<(String, i64, String)> {
     let (plan, origin) = (plan(), origin());
+    let mut all_told = Vec::new();
     let (mut shard, mut ledger) = (Shard::default(), Ledger::new(plan.clone()));
     for (number, (at, line)) in lines.iter().enumerate() {
         let mut batch = Batch::new(Batch::capacity_for(4096));
@@ -64,15 +73,17 @@ fn told(lines: &[(i64, String)]) -> Vec<(String, i64, String)> {
         let mut outcome = Outcome::default();
         shard.process(&plan, &batch, &mut outcome);
         ledger.apply(&outcome);
+        all_told.extend(ledger.take_told());
+        between(number, &plan, &mut ledger);
     }
     ledger.end();
+    all_told.extend(ledger.take_told());
     let shown = |row: &[u8]| {
         let cells =
             cells(row).map(|cell| cell.map_or("-".into(), |cell| String::from_utf8_lossy(cell).into_owned()));
         cells.collect::<Vec<_>>().join("|")
     };
-    let mut all: Vec<_> = ledger
-        .take_told()
+    let mut all: Vec<_> = all_told
         .into_iter()
         .map(|told| {
             let what = match &told.what {
@@ -164,6 +175,42 @@ fn messages_are_joined_within_their_time_and_else_stand_alone() {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_restart_after_any_line_changes_nothing(
+        lines in prop::collection::vec((0i64..150, 0usize..2, 0u8..7, 0i64..80), 1..80),
+        every in 1usize..5,
+    ) {
+        let mut lines: Vec<(i64, String)> = lines.into_iter().map(|(second, drain, kind, delay)| {
+            let process = format!("w.{}", kind % 2);
+            let (source, text) = match kind {
+                0 | 1 => ("app", format!("load={}.50", second % 7)),
+                2 => ("app", format!("memory={second}kB")),
+                3 | 4 => ("api", format!("begin {second}")),
+                5 => ("api", "more".to_string()),
+                _ => ("api", format!("end user=u{second}")),
+            };
+            (second + delay, line(second, drain, source, &process, &text))
+        }).collect();
+        // Some come later than lateness lets them, so that there are corrections.
+        lines.sort_by_key(|(came, _)| *came);
+        let restart = |number: usize, plan: &Arc<Plan>, ledger: &mut Ledger| {
+            if number.is_multiple_of(every) {
+                let mut kept = Vec::new();
+                ledger.snapshot().put(&mut kept);
+                let mut next = Ledger::new(plan.clone());
+                for len in (0..kept.len()).step_by(11) {
+                    assert_eq!(next.restore(&kept[..len], 0), None, "{len} of {}", kept.len());
+                }
+                assert_eq!(next.restore(&kept, 0).as_deref(), Some(&[][..]));
+                let mut again = Vec::new();
+                next.snapshot().put(&mut again);
+                assert!(again == kept);
+                *ledger = next;
+            }
+        };
+        prop_assert_eq!(told_with(&lines, restart), told(&lines));
+    }
 
     #[test]
     fn any_interleaving_within_lateness_gives_the_same(

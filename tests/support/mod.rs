@@ -4,6 +4,7 @@
 pub mod frames;
 pub mod http;
 pub mod kafka;
+pub mod mmdb;
 pub mod tools;
 pub mod weir;
 

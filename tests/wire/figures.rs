@@ -43,7 +43,13 @@ fn metrics_say_what_the_books_say() {
         assert_eq!(sum(&page, &format!("weir_{name}_events_total")), events as f64, "{name}\n{page}");
     }
     assert_eq!(sum(&page, "weir_drain_events_total"), events as f64);
-    for name in ["weir_shed_events_total", "weir_duplicate_events_total", "weir_dropped_events_total"] {
+    let none = [
+        "weir_shed_events_total",
+        "weir_duplicate_events_total",
+        "weir_dropped_events_total",
+        "weir_dashlet_late_events_total",
+    ];
+    for name in none {
         assert!(page.contains(&format!("# TYPE {name} counter")), "{name}\n{page}");
         assert_eq!(sum(&page, name), 0.0, "{name}");
     }

@@ -11,6 +11,8 @@ mod device;
 mod drain;
 mod figures;
 mod filter;
+mod geo;
+mod kept;
 mod load;
 mod packs;
 mod pressure;

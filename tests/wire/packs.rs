@@ -207,3 +207,23 @@ fn files_are_noticed_and_outlive_a_restart() {
     assert!(!categories(&mut weir, "a new order").contains("orders"));
     weir.stop().clean();
 }
+
+#[test]
+fn changes_at_the_same_time_do_not_undo_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let items =
+        ["dashlet.geo", "dashlet.http_code", "dashlet.error_codes", "dashlet.log_type", "dashlet.severity"];
+    let disable = |item: &str| {
+        let id = format!("heroku.{item}");
+        let arguments = ["pack", "disable", &id, "--state", "weir-state"];
+        let mut command = std::process::Command::new(binary());
+        command.current_dir(dir.path()).args(arguments).stderr(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    let all: Vec<_> = items.iter().map(|item| disable(item)).collect();
+    for child in all {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let text = std::fs::read_to_string(dir.path().join("weir-state/overlay.yaml")).unwrap();
+    assert!(items.iter().all(|item| text.contains(item)), "{text}");
+}

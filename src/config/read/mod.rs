@@ -19,12 +19,13 @@ pub(crate) use reader::{Fields, Placed, Reader, example};
 use super::check::{self, Place, Places};
 use super::node::{self, Node, Value};
 use super::schema::{
-    DEVICE_ID, DEVICE_RULE, DRAIN, LEDGER, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE, REPORTS, STATE,
+    DEVICE_ID, DEVICE_RULE, DRAIN, GEO, LEDGER, LIMITS, LISTENER, LISTENER_TLS, LOG, PIPELINE, REPORTS, STATE,
 };
 use super::value::{Secret, Text};
 use super::{
-    DeviceId, DeviceRule, Drain, Framing, LedgerSettings, Limits, Listener, ListenerKind, Log, LogFormat,
-    LogLevel, OnNoMatch, Parse, Pipeline, Problem, Problems, Source, State, Tls, TlsMode, defaults,
+    DeviceId, DeviceRule, Drain, Framing, Geo, LedgerSettings, Limits, Listener, ListenerKind, Log,
+    LogFormat, LogLevel, OnNoMatch, Parse, Pipeline, Problem, Problems, Source, State, Tls, TlsMode,
+    defaults,
 };
 use crate::plan::device::{DeviceRuleError, DeviceRules};
 
@@ -137,6 +138,7 @@ fn pipeline(r: &mut Reader<'_>, root: &Node) -> Option<Pipeline> {
         overlay: r.text(&f, "overlay").unwrap_or_default(),
         state: f.node("state").and_then(|node| state(r, node)).unwrap_or_else(defaults::state),
         ledger: f.node("ledger").and_then(|node| ledger(r, node)).unwrap_or_default(),
+        geo: f.node("geo").and_then(|node| geo(r, node)),
         redact: r.list(&f, "redact", |r, node, _| {
             r.written(node, "a mask", "`{id: email, builtin: email, mode: on}`")
         }),
@@ -194,6 +196,13 @@ fn reports(r: &mut Reader<'_>, node: &Node) -> Option<super::Reports> {
         zone: Some(r.zone(&f, "zone")),
         spool_bytes: r.amount(&f, "spool_bytes").unwrap_or_default(),
     })
+}
+
+fn geo(r: &mut Reader<'_>, node: &Node) -> Option<Geo> {
+    let f = r.fields(node, GEO)?;
+    let (file, attribution) = (r.text(&f, "file"), r.text(&f, "attribution"));
+    r.file(&f, "file", file.as_ref());
+    Some(Geo { file: file?, attribution })
 }
 
 fn ledger(r: &mut Reader<'_>, node: &Node) -> Option<LedgerSettings> {

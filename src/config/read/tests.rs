@@ -452,6 +452,7 @@ fn every_key_of_the_tables_is_read() {
     s::PIPELINE.all().for_each(|key| probe(s::PIPELINE, key, &|inner| format!("{{{inner}}}\n")));
     s::STATE.all().for_each(|key| probe(s::STATE, key, &|inner| with(&format!("state: {{{inner}}}"))));
     s::LEDGER.all().for_each(|key| probe(s::LEDGER, key, &|inner| with(&format!("ledger: {{{inner}}}"))));
+    s::GEO.all().for_each(|key| probe(s::GEO, key, &|inner| with(&format!("geo: {{{inner}}}"))));
     s::LOG.all().for_each(|key| probe(s::LOG, key, &|inner| with(&format!("log: {{{inner}}}"))));
     s::LISTENER.all().for_each(|key| probe(s::LISTENER, key, &listener));
     s::LISTENER_TLS.all().for_each(|key| probe(s::LISTENER_TLS, key, &nested("tls")));

@@ -125,6 +125,7 @@ pub(crate) const PIPELINE: &Section = &Section {
             "{dir: weir-state, every: 10s}",
             Optional,
         ),
+        key("geo", "Where countries come from.", Shape::Section(super::GEO), "{file: geo.mmdb}", Optional),
         key("ledger", "How windows of alerts are kept.", Shape::Section(LEDGER), "{lateness: 60s}", Optional),
         key(
             "redact",

@@ -7,11 +7,13 @@
 //! Deliberately absent: what spans several keys (ports that clash, names that repeat), which is in `check`.
 
 mod event;
+mod geo;
 mod json;
 mod keys;
 mod notifier;
 
 pub use event::event;
+pub(crate) use geo::GEO;
 pub use json::pipeline;
 pub(crate) use json::{detect, document};
 pub(crate) use keys::{

@@ -7,7 +7,9 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use crate::batch::{Batch, Identity, Origin};
+use super::kept::{Places, put_rows, take_rows};
+use crate::batch::{Batch, Form, Identity, ListenerId, Origin};
+use crate::ledger::kept::Kept;
 use crate::limits;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
@@ -140,6 +142,45 @@ impl Joins {
         }
     }
 
+    /// Appends all that has to outlive a restart; between two batches no row waits here.
+    pub fn put(&self, plan: &Plan, out: &mut Vec<u8>) {
+        self.begun.put(out);
+        let mut open: Vec<(&Key, &Open)> = self.open.iter().collect();
+        open.sort_by_key(|(key, _)| *key);
+        (open.len() as u32).put(out);
+        for (key, open) in open {
+            let Open { time_us, received_us, id, origin, frame, pieces, rows } = open;
+            key.put(out);
+            (*time_us, *received_us, *pieces as u64).put(out);
+            (id.clone(), Box::<[u8]>::from(&frame[..])).put(out);
+            put_origin(plan, origin, out);
+            put_rows(rows, out);
+        }
+    }
+
+    /// Goes on from what `put` wrote. A message whose join or listener is no more is passed on as it stands.
+    pub fn take_kept(&mut self, plan: &Plan, places: &Places, input: &mut &[u8]) -> Option<()> {
+        let begun: VecDeque<(i64, Key)> = Kept::take(input)?;
+        let here = |(join, key): Key| Some((places.join(join)?, key));
+        self.begun = begun.into_iter().filter_map(|(time_us, key)| Some((time_us, here(key)?))).collect();
+        for _ in 0..u32::take(input)? {
+            let key: Key = Kept::take(input)?;
+            let (time_us, received_us, pieces): (i64, i64, u64) = Kept::take(input)?;
+            let (id, frame): (_, Box<[u8]>) = Kept::take(input)?;
+            let frame = frame.into_vec();
+            let origin = take_origin(plan, input)?;
+            let rows = take_rows(places, input)?;
+            match here(key).zip(origin) {
+                Some((key, origin)) => {
+                    let (origin, pieces) = (Arc::new(origin), pieces as usize);
+                    self.open.insert(key, Open { time_us, received_us, id, origin, frame, pieces, rows });
+                }
+                None => self.rows.extend(rows),
+            }
+        }
+        Some(())
+    }
+
     fn pass(&mut self, key: &Key) {
         if let Some(open) = self.open.remove(key) {
             self.rows.extend(open.rows);
@@ -172,6 +213,33 @@ impl Joins {
             self.rows.extend(open.rows.iter().cloned());
         }
     }
+}
+
+const FORMS: [Form; 4] = [Form::Syslog, Form::SyslogOrTail, Form::IngestJson, Form::IngestText];
+
+/// Appends an origin; its listener goes by name, since numbers are of one process.
+fn put_origin(plan: &Plan, origin: &Origin, out: &mut Vec<u8>) {
+    let Origin { listener, peer, peer_name, token, user, labels, logplex, form } = origin;
+    Box::<str>::from(&*plan.listener(*listener).name).put(out);
+    peer.map(|peer| peer.to_string().into_boxed_str()).put(out);
+    (peer_name.clone(), token.clone(), user.clone()).put(out);
+    labels.put(out);
+    let form = FORMS.iter().position(|known| known == form).expect("all forms are listed");
+    (*logplex, form as u8).put(out);
+}
+
+/// Reads an origin; the inner `None` is one whose listener is no more.
+fn take_origin(plan: &Plan, input: &mut &[u8]) -> Option<Option<Origin>> {
+    let (name, peer): (Box<str>, Option<Box<str>>) = (Kept::take(input)?, Kept::take(input)?);
+    let (peer_name, token, user) = Kept::take(input)?;
+    let (labels, (logplex, form)): (_, (bool, u8)) = (Kept::take(input)?, Kept::take(input)?);
+    let peer = peer.and_then(|peer| peer.parse().ok());
+    let form = *FORMS.get(usize::from(form))?;
+    let listener = plan.listeners.iter().position(|listener| *listener.name == *name);
+    Some(listener.map(|at| {
+        let listener = ListenerId(at as u16);
+        Origin { listener, peer, peer_name, token, user, labels, logplex, form }
+    }))
 }
 
 /// The row with the id of the first message.

@@ -5,13 +5,16 @@
 //! the watermark passes its end; a row that comes later belongs to a numbered correction.
 
 mod join;
+mod kept;
 mod summary;
+mod waiting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use self::join::Joins;
 use self::summary::Sums;
+pub use self::waiting::Waiting;
 use crate::limits;
 use crate::plan::Plan;
 use crate::plan::report::{Merge, Report};
@@ -49,9 +52,6 @@ pub struct Figures {
     pub unordered: u64,
 }
 
-/// When a row comes: time, drain, how many came before.
-type Order = (i64, Box<[u8]>, u64);
-
 /// A row that others may yet be merged into.
 #[derive(Debug)]
 struct Pending {
@@ -80,7 +80,7 @@ struct Corrections {
 #[derive(Debug)]
 struct State {
     report: Arc<Report>,
-    waiting: BTreeMap<Order, Box<[u8]>>,
+    waiting: Waiting,
     /// By start.
     open: BTreeMap<i64, Window>,
     corrections: BTreeMap<i64, Corrections>,
@@ -136,6 +136,10 @@ impl Reports {
         for mut state in before.into_iter().flatten() {
             state.release(i64::MAX, &self.plan, &mut self.waiting_bytes, &mut self.told);
         }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.states.is_empty()
     }
 
     /// What was decided since the last time, in order.
@@ -252,20 +256,20 @@ impl Reports {
             return state.late((from_us, to_us), &cells, until_us, &mut self.told);
         }
         state.begun_us = state.begun_us.max(to_us);
-        self.waiting_bytes += cells.len() + drain.len() + ROW_BYTES;
         self.order += 1;
-        state.waiting.insert((time_us, drain.into(), self.order), cells);
+        let order = (time_us, drain.into(), self.order);
+        self.waiting_bytes += waiting::bytes(&order, &cells);
+        state.waiting.insert(order, cells);
     }
 
     /// Lets the earliest rows go on until half the room is free.
     fn relieve(&mut self) {
         while self.waiting_bytes > limits::ROWS_WAITING_BYTES / 2 {
-            let first = |state: &State| state.waiting.first_key_value().map(|((time, ..), _)| *time);
             let with_rows = self.states.iter_mut().filter(|state| !state.waiting.is_empty());
-            let Some(state) = with_rows.min_by_key(|state| first(state)) else { return };
+            let Some(state) = with_rows.min_by_key(|state| state.waiting.first_us()) else { return };
             let (order, row) = state.waiting.pop_first().expect("it has rows");
             state.figures.unordered += 1;
-            self.waiting_bytes -= row.len() + order.1.len() + ROW_BYTES;
+            self.waiting_bytes -= waiting::bytes(&order, &row);
             state.take(order.0, &row, &self.plan, &mut self.told);
         }
     }
@@ -275,7 +279,7 @@ impl State {
     fn new(report: Arc<Report>, sealed_us: i64) -> State {
         State {
             report,
-            waiting: BTreeMap::new(),
+            waiting: Waiting::default(),
             open: BTreeMap::new(),
             corrections: BTreeMap::new(),
             sealed_us,
@@ -295,11 +299,9 @@ impl State {
 
     /// Lets rows before the watermark go on, and seals the windows that it has passed.
     fn release(&mut self, watermark_us: i64, plan: &Plan, waiting_bytes: &mut usize, told: &mut Vec<Told>) {
-        while let Some(entry) = self.waiting.first_entry()
-            && entry.key().0 < watermark_us
-        {
-            let (order, row) = entry.remove_entry();
-            *waiting_bytes -= row.len() + order.1.len() + ROW_BYTES;
+        while self.waiting.first_us().is_some_and(|time_us| time_us < watermark_us) {
+            let (order, row) = self.waiting.pop_first().expect("it has a first");
+            *waiting_bytes -= waiting::bytes(&order, &row);
             self.take(order.0, &row, plan, told);
         }
         while let Some(entry) = self.open.first_entry()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::ledger::kept::kept;
 use crate::plan::report::{Aggregate, Report, Table};
 use crate::plan::rules::convert::Number;
 use crate::signal::bin_of;
@@ -16,6 +17,8 @@ struct Sum {
     bins: BTreeMap<u64, (u64, Number)>,
 }
 
+kept!(Sum { count, sum, max, bins });
+
 type Groups = BTreeMap<Vec<Option<Box<[u8]>>>, Vec<Sum>>;
 
 /// Sums of one window, by table and keys.
@@ -23,6 +26,8 @@ type Groups = BTreeMap<Vec<Option<Box<[u8]>>>, Vec<Sum>>;
 pub(super) struct Sums {
     tables: Vec<Groups>,
 }
+
+kept!(Sums { tables });
 
 /// Stands for the keys beyond the cap.
 const OTHER: &[u8] = b"other";

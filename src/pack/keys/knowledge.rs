@@ -36,7 +36,13 @@ pub(crate) const FIELD: &Section = &Section {
             "last_untrusted",
             Optional,
         ),
-        key("enrich", "geo adds NAME_country, ISO 3166.", Shape::Choice(&["geo"]), "geo", Optional),
+        key(
+            "enrich",
+            "`geo` looks the country of an address up: client_ip gives client_country, two letters of ISO 3166, ZZ if unknown. Events do not show it, unless it is declared itself.",
+            Shape::Choice(&["geo"]),
+            "geo",
+            Optional,
+        ),
         key(
             "output",
             "Whether events show it; without, it serves conditions, keys, templates and columns.",

@@ -17,6 +17,7 @@ use super::program::{
 };
 use super::{literals, regex, start};
 use crate::event::{FieldId, KindId, Severity};
+use crate::geo::{self, Countries};
 
 /// Bytes of all expressions of a program together.
 const REGEXES_BYTES: usize = 128 << 20;
@@ -43,6 +44,8 @@ pub struct Spec {
     pub read: Vec<Subject>,
     /// Whether values of fields are kept that no rule asks about, for whoever explains an event.
     pub keep_all: bool,
+    /// Where countries are looked up; absent: in the table that is compiled in.
+    pub countries: Option<Arc<Countries>>,
 }
 
 /// A declared field.
@@ -212,6 +215,7 @@ impl Builder {
                 fields: Vec::new(),
                 objects: Vec::new(),
                 taken: Vec::new(),
+                countries: None,
                 derived: Vec::new(),
                 derive_reads_text: false,
                 rules: Vec::new(),
@@ -325,6 +329,9 @@ impl Builder {
         for taken in &order {
             self.used[self.program.fields[taken.field as usize].slot as usize] = true;
         }
+        if order.iter().any(|taken| taken.take == Take::Country) {
+            self.program.countries = Some(spec.countries.clone().unwrap_or_else(geo::built_in));
+        }
         self.program.taken = order;
     }
 
@@ -359,10 +366,12 @@ impl Builder {
         Ok(match extractor {
             ExtractSpec::Kv { separator, between, quote, emit } => {
                 let mut keys: foldhash::HashMap<Box<[u8]>, Vec<u32>> = Default::default();
-                let emitted =
-                    |name: &str| emit.as_ref().is_none_or(|emit| emit.iter().any(|one| **one == *name));
-                for (index, field) in spec.fields.iter().enumerate().filter(|(_, field)| emitted(&field.name))
-                {
+                // A country is looked up, and read only where a pack says so.
+                let emitted = |field: &FieldSpec| match emit {
+                    Some(emit) => emit.contains(&field.name),
+                    None => !matches!(field.take, Some((Take::Country, _))),
+                };
+                for (index, field) in spec.fields.iter().enumerate().filter(|(_, field)| emitted(field)) {
                     keys.entry(field.key.as_bytes().into()).or_default().push(index as u32);
                     let slot = self.program.fields[index].slot as usize;
                     (self.used[slot], self.written[slot]) = (true, true);

@@ -1,6 +1,6 @@
 //! What a value counts as: typed, compared and written.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 /// The type of a field, as a pack declares it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,12 +94,45 @@ fn with_unit(text: &[u8], units: &[(&[u8], i128)]) -> Option<Number> {
 /// An address as text says it; brackets around IPv6 are passed over.
 pub fn address(text: &[u8]) -> Option<IpAddr> {
     let text = text.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")).unwrap_or(text);
+    if let Some(address) = dotted(text) {
+        return Some(IpAddr::V4(address));
+    }
     // The longest form of an address has 45 bytes.
     if text.len() > 45 {
         return None;
     }
     let address: IpAddr = core::str::from_utf8(text).ok()?.parse().ok()?;
     Some(address.to_canonical())
+}
+
+/// An IPv4 address of four numbers without leading zeros, as the standard library reads it, at a third of the instructions.
+fn dotted(text: &[u8]) -> Option<Ipv4Addr> {
+    let digit = |at: usize| text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10);
+    let (mut bits, mut at) = (0, 0);
+    for part in 0..4 {
+        if part > 0 {
+            text.get(at).filter(|byte| **byte == b'.')?;
+            at += 1;
+        }
+        let mut value = u32::from(digit(at)?);
+        at += 1;
+        if let Some(second) = digit(at) {
+            if value == 0 {
+                return None;
+            }
+            value = value * 10 + u32::from(second);
+            at += 1;
+            if let Some(third) = digit(at) {
+                value = value * 10 + u32::from(third);
+                at += 1;
+                if value > 255 {
+                    return None;
+                }
+            }
+        }
+        bits = bits << 8 | value;
+    }
+    (at == text.len()).then(|| Ipv4Addr::from(bits))
 }
 
 /// Billionths: nine decimals are kept, further ones cut.
@@ -272,6 +305,39 @@ mod tests {
         }
         assert!(Number::parse(b"0.3") > Number::parse(b"0.29"));
         assert!(Number::parse(b"-2") < Number::parse(b"-1"));
+    }
+
+    #[test]
+    fn dotted_addresses_are_what_the_standard_library_reads() {
+        for text in [
+            "1.2.3",
+            "1.2.3.4.",
+            ".1.2.3.4",
+            "1..2.3",
+            "01.2.3.4",
+            "1.2.3.00",
+            "256.1.1.1",
+            "1.1.1.999",
+            "1.2.3.4 ",
+            "1234.1.1.1",
+            "1.2.3.4.5",
+            "",
+            "a.b.c.d",
+        ] {
+            assert_eq!(dotted(text.as_bytes()), text.parse().ok(), "{text}");
+        }
+        let mut seen = 0;
+        for number in (0..=u32::MAX).step_by(65_521) {
+            let address = Ipv4Addr::from(number.rotate_left(number % 32));
+            assert_eq!(dotted(address.to_string().as_bytes()), Some(address));
+            // And with a byte changed.
+            let mut text = address.to_string().into_bytes();
+            let at = number as usize % text.len();
+            text[at] = b"0.19/:"[number as usize % 6];
+            assert_eq!(dotted(&text), core::str::from_utf8(&text).unwrap().parse().ok());
+            seen += 1;
+        }
+        assert!(seen > 60_000);
     }
 
     #[test]

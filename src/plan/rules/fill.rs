@@ -1,9 +1,9 @@
 //! Fields: those that the parser found, and those that objects, lists and tables add.
 
-use super::convert::{Number, Type};
+use super::convert::{Number, Type, address};
 use super::extract::{self, Extractor, Found, Piece, Source};
 use super::program::{SlotId, Step, Take};
-use super::run::Run;
+use super::run::{Run, in_order};
 use super::scratch::Colours;
 use super::value::{address_in, each_item, item, made, number_of, pri_severity, text_of};
 use crate::event::{Field, Name, Severity, Span, Value};
@@ -34,7 +34,7 @@ impl Run<'_, '_> {
             };
             match fits {
                 true => self.fill(slot, field.value, 0),
-                false => self.scratch.matched.unconverted += 1,
+                false => self.scratch.add().unconverted += 1,
             }
         }
     }
@@ -48,8 +48,7 @@ impl Run<'_, '_> {
     }
 
     pub(super) fn extract(&mut self) {
-        self.scratch.objects.sort_unstable();
-        self.scratch.objects.dedup_by_key(|(object, _)| *object);
+        in_order(&mut self.scratch.objects);
         let objects = core::mem::take(&mut self.scratch.objects);
         let program = self.program;
         for (object, rule) in &objects {
@@ -58,7 +57,10 @@ impl Run<'_, '_> {
                 self.extract_with(extractor);
             }
         }
-        self.scratch.matched.objects.extend_from_slice(&objects);
+        // What was recalled has them already.
+        if self.scratch.recalled.is_none() {
+            self.scratch.add().objects.clone_from(&objects);
+        }
         self.scratch.objects = objects;
     }
 
@@ -182,11 +184,12 @@ impl Run<'_, '_> {
         if self.scratch.values[slot].is_some() {
             let by = self.scratch.writers[slot];
             // What the parser has read, and what an earlier extractor of the object found, stays without a word.
-            self.scratch.matched.conflicts += u32::from(by != 0 && by != self.scratch.writing);
+            let conflicts = by != 0 && by != self.scratch.writing;
+            self.scratch.add().conflicts += u32::from(conflicts);
             return;
         }
         let Some(value) = self.converted(field.ty, span) else {
-            self.scratch.matched.unconverted += 1;
+            self.scratch.add().unconverted += 1;
             return;
         };
         self.fill(field.slot, value, self.scratch.writing);
@@ -239,6 +242,11 @@ impl Run<'_, '_> {
                     let Some(class) = number.filter(|status| *status >= 100) else { continue };
                     let text = [b'0' + (class / 100) as u8, b'x', b'x'];
                     made(self.subjects.made, &text)
+                }
+                (Take::Country, Value::Text(span)) => {
+                    let address = address(text_of(self.subjects, span));
+                    let (Some(countries), Some(address)) = (&program.countries, address) else { continue };
+                    made(self.subjects.made, countries.of(address).letters())
                 }
                 (take, Value::List(span)) => {
                     let text = text_of(self.subjects, span);

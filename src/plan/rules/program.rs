@@ -13,6 +13,7 @@ use super::convert::Type;
 use super::extract::Extractor;
 use super::matcher::{Bit, Matcher};
 use crate::event::{FieldId, KindId};
+use crate::geo::{Attribution, Countries};
 
 /// Place of a part of an event that a program knows of.
 pub type SlotId = u16;
@@ -131,6 +132,8 @@ pub enum Take {
     LastUntrusted,
     /// The class of a status: `2xx`.
     Class,
+    /// The country of an address.
+    Country,
 }
 
 /// A field, or the severity, that is worked out from others.
@@ -219,6 +222,8 @@ pub struct Program {
     pub(super) fields: Vec<Field>,
     pub(super) objects: Vec<Object>,
     pub(super) taken: Vec<Taken>,
+    /// Where countries are looked up, if one is taken.
+    pub(super) countries: Option<Arc<Countries>>,
     pub(super) derived: Vec<Derived>,
     pub(super) derive_reads_text: bool,
     pub(super) rules: Vec<Rule>,
@@ -262,6 +267,14 @@ impl Program {
     /// How the values of a slot count.
     pub fn slot_type(&self, slot: SlotId) -> Type {
         self.slots[slot as usize].ty
+    }
+
+    /// What has to be said where the values of a slot are shown.
+    pub fn attribution(&self, slot: SlotId) -> Option<&Attribution> {
+        let is_country =
+            |taken: &Taken| taken.take == Take::Country && self.fields[taken.field as usize].slot == slot;
+        let of_country = self.taken.iter().any(is_country);
+        self.countries.as_ref().filter(|_| of_country)?.source.attribution.as_ref()
     }
 
     /// Full ids of the knowledge objects.

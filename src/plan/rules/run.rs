@@ -116,7 +116,7 @@ pub struct Seen<'s, 'a> {
 
 impl Seen<'_, '_> {
     pub fn matched(&self) -> &Matched {
-        &self.scratch.matched
+        self.scratch.matched()
     }
 
     pub fn event(&self) -> &Event {
@@ -209,12 +209,13 @@ impl Run<'_, '_> {
         self.derive();
         self.set_all(&program.by_severity, self.subjects.event.severity as usize);
         self.phase(Phase::Last);
-        self.scratch.matched.sort(&program.categories);
+        self.scratch.sort(program);
     }
 
     /// All that is known before fields are looked at: keys, labels, objects, kind.
     pub(super) fn work_out_start(&mut self) {
         let program = self.program;
+        self.scratch.truth.bits.fill(0);
         for (candidates, always) in self.scratch.truth.candidates.iter_mut().zip(&program.always) {
             candidates.extend_from_slice(always);
         }
@@ -344,7 +345,7 @@ impl Run<'_, '_> {
             }
             match rule.purpose {
                 Purpose::Object(object, index) => self.scratch.objects.push((object, index)),
-                Purpose::Found(found, index) => self.scratch.matched.list(found).push(index),
+                Purpose::Found(found, index) => self.scratch.add().list(found).push(index),
             }
         }
         self.scratch.truth.candidates[phase as usize] = candidates;
@@ -420,8 +421,7 @@ impl Run<'_, '_> {
     /// Brings the objects that match into document order, one rule each, and takes the kind from the first that has one.
     fn kind(&mut self) {
         let objects = &mut self.scratch.objects;
-        objects.sort_unstable();
-        objects.dedup_by_key(|(object, _)| *object);
+        in_order(objects);
         let gives = objects.iter().find_map(|(object, _)| {
             let kind = self.program.objects[*object as usize].kind?;
             Some((*object, kind))
@@ -432,4 +432,10 @@ impl Run<'_, '_> {
             self.subjects.event.kind = kind;
         }
     }
+}
+
+/// Brings objects that match, each with its rule, into document order, one rule each.
+pub(super) fn in_order(objects: &mut Vec<(u32, u32)>) {
+    objects.sort_unstable();
+    objects.dedup_by_key(|(object, _)| *object);
 }

@@ -42,7 +42,9 @@ pub struct RulesScratch {
     /// Objects and their rules that match.
     pub(super) objects: Vec<(u32, u32)>,
     pub(super) found: Found,
-    pub(super) matched: Matched,
+    /// Where the start is remembered whose `matched` counts as long as nothing was added to it.
+    pub(super) recalled: Option<u8>,
+    matched: Matched,
 }
 
 /// Whether the message has colours; looked at when its text is first wanted.
@@ -110,6 +112,7 @@ impl Matched {
         self.categories.extend_from_slice(&other.categories);
         self.watches.extend_from_slice(&other.watches);
         self.selects.extend_from_slice(&other.selects);
+        self.objects.extend_from_slice(&other.objects);
         self.categories_json.extend_from_slice(&other.categories_json);
         self.told = other.told;
     }
@@ -142,7 +145,6 @@ impl Matched {
 #[derive(Default)]
 pub(super) struct Truth {
     pub(super) bits: Vec<u64>,
-    pub(super) on: Vec<Bit>,
     /// By rule: the event for which it is a candidate already.
     pub(super) seen: Vec<u32>,
     /// Which event it is, modulo 2^32.
@@ -163,7 +165,6 @@ impl Truth {
             return;
         }
         *word |= mask;
-        self.on.push(bit);
         for rule in &program.fires[bit as usize] {
             let seen = &mut self.seen[*rule as usize];
             if *seen != self.event {
@@ -173,10 +174,8 @@ impl Truth {
         }
     }
 
+    /// Begins an event; its bits are still those of the last one.
     pub(super) fn begin(&mut self) {
-        for bit in self.on.drain(..) {
-            self.bits[bit as usize / 64] = 0;
-        }
         self.candidates.iter_mut().for_each(Vec::clear);
         self.event = self.event.wrapping_add(1);
         if self.event == 0 {
@@ -188,12 +187,33 @@ impl Truth {
 
 impl RulesScratch {
     /// What the last event was found to be.
+    #[inline]
     pub fn matched(&self) -> &Matched {
-        &self.matched
+        match self.recalled {
+            Some(place) => self.starts.matched(place),
+            None => &self.matched,
+        }
+    }
+
+    /// The same, to be added to.
+    #[inline]
+    pub(super) fn add(&mut self) -> &mut Matched {
+        if let Some(place) = self.recalled.take() {
+            self.matched.copy(self.starts.matched(place));
+        }
+        &mut self.matched
+    }
+
+    /// Brings what was found into its order.
+    pub(super) fn sort(&mut self, program: &Program) {
+        if self.recalled.is_none() {
+            self.matched.sort(&program.categories);
+        }
     }
 
     /// Forgets what the last event was found to be.
     pub fn forget(&mut self) {
+        self.recalled = None;
         self.matched.clear();
     }
 

@@ -5,9 +5,8 @@
 //! rules behind them those that hold already, and those that are open. The rest of an event costs what its fields match.
 
 use super::cond::Key;
-use super::matcher::Bit;
 use super::program::{Node, Phase, Program, Purpose, RuleId};
-use super::run::{Run, Subjects};
+use super::run::{Run, in_order};
 use super::scratch::{Colours, Matched, Truth};
 use super::value::text_of;
 use crate::event::{Event, KindId, Severity};
@@ -31,6 +30,14 @@ impl Default for Starts {
     }
 }
 
+impl Starts {
+    /// What the start at a place has found.
+    #[inline]
+    pub fn matched(&self, place: u8) -> &Matched {
+        &self.0[place as usize % PLACES].matched
+    }
+}
+
 /// One start, and what it leads to.
 struct Start {
     source: Vec<u8>,
@@ -41,7 +48,6 @@ struct Start {
     others: u8,
     kind: KindId,
     bits: Vec<u64>,
-    on: Vec<Bit>,
     objects: Vec<(u32, u32)>,
     /// Rules that may hold yet.
     open: Vec<RuleId>,
@@ -59,7 +65,6 @@ impl Start {
         others: 0,
         kind: KindId(0),
         bits: Vec::new(),
-        on: Vec::new(),
         objects: Vec::new(),
         open: Vec::new(),
         closed: Vec::new(),
@@ -71,30 +76,23 @@ fn rest(event: &Event) -> (KindId, Severity, Option<u8>) {
     (event.kind, event.severity, event.pri)
 }
 
-/// The place where the start of an event belongs, if it can be remembered.
-fn place(subjects: &Subjects) -> Option<usize> {
-    let event = &*subjects.event;
-    let mut hash = event.kind.0 as usize ^ (event.severity as usize) << 4;
-    for text in [text_of(subjects, event.source), text_of(subjects, event.process)] {
-        let (first, last) = (text.first().unwrap_or(&0), text.last().unwrap_or(&0));
-        hash = hash * 31 + text.len() * 7 + (*first as usize) * 5 + *last as usize;
-        if text.len() > TEXT_BYTES {
-            return None;
-        }
-    }
-    Some(hash % PLACES)
+/// The place where the start of an event with these texts belongs, if it can be remembered.
+fn place(event: &Event, source: &[u8], process: &[u8]) -> Option<usize> {
+    let (Some(first), Some(last)) = (source.last(), process.last()) else { return None };
+    let few = source.len() <= TEXT_BYTES && process.len() <= TEXT_BYTES;
+    let texts = process.len() * 8 + source.len() * 32 + *first as usize + *last as usize * 5;
+    few.then_some((texts + event.kind.0 as usize * 11 + event.severity as usize * 16) % PLACES)
 }
 
 impl Run<'_, '_> {
     /// Finds out, or recalls, all that is known before fields are looked at.
     pub(super) fn start(&mut self) {
-        let place = if self.program.starts_alike { place(self.subjects) } else { None };
+        let event = &*self.subjects.event;
+        let (source, process) = (text_of(self.subjects, event.source), text_of(self.subjects, event.process));
+        let place = if self.program.starts_alike { place(event, source, process) } else { None };
         let Some(place) = place else { return self.work_out_start() };
         let start = &mut self.scratch.starts.0[place];
-        let event = &*self.subjects.event;
-        let same = start.rest == Some(rest(event))
-            && start.source == text_of(self.subjects, event.source)
-            && start.process == text_of(self.subjects, event.process);
+        let same = start.rest == Some(rest(event)) && start.source == source && start.process == process;
         if same {
             start.others = 0;
             return self.recall(place);
@@ -113,13 +111,12 @@ impl Run<'_, '_> {
         let start = &self.scratch.starts.0[place];
         let truth = &mut self.scratch.truth;
         truth.bits.copy_from_slice(&start.bits);
-        truth.on.extend_from_slice(&start.on);
         for rule in start.open.iter().chain(&start.closed) {
             truth.seen[*rule as usize] = truth.event;
         }
         truth.candidates[Phase::Last as usize].extend_from_slice(&start.open);
         self.scratch.objects.extend_from_slice(&start.objects);
-        self.scratch.matched.copy(&start.matched);
+        self.scratch.recalled = Some(place as u8);
         self.subjects.event.kind = start.kind;
     }
 
@@ -135,8 +132,8 @@ impl Run<'_, '_> {
         again(&mut start.source, text_of(self.subjects, event.source));
         again(&mut start.process, text_of(self.subjects, event.process));
         again(&mut start.bits, &truth.bits);
-        again(&mut start.on, &truth.on);
         again(&mut start.objects, &self.scratch.objects);
+        in_order(&mut start.objects);
         start.open.clear();
         start.closed.clear();
         start.matched.clear();
@@ -152,6 +149,7 @@ impl Run<'_, '_> {
                 }
             }
         }
+        start.matched.objects.extend_from_slice(&start.objects);
         start.matched.sort(&program.categories);
     }
 }

@@ -129,7 +129,7 @@ pub(super) fn item(text: &[u8], take: Take, trusted: &[IpNet]) -> Option<(usize,
     match take {
         Take::First => Some(first()),
         Take::Last => Some(last()),
-        Take::Class => None,
+        Take::Class | Take::Country => None,
         Take::LastUntrusted => {
             let mut leftmost = None;
             let mut end = text.len();
