@@ -137,6 +137,12 @@ impl Bucket {
         }
     }
 
+    /// The time before which no event is shown any more: there are enough later ones.
+    pub fn shows_from_us(&self) -> i64 {
+        let is_full = self.shown.len() >= limits::SHOWN_EVENTS;
+        self.shown.first().filter(|_| is_full).map_or(i64::MIN, |oldest| oldest.time_us)
+    }
+
     /// Takes an event to show; returns the bytes that it holds now more than before.
     pub fn show(&mut self, shown: Shown) -> isize {
         let bytes = |shown: &Shown| shown_bytes(shown) as isize;

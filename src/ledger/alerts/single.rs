@@ -16,7 +16,7 @@ impl Alerts {
         let args = signal.args.of(&signals.texts);
         let time_us = signal.bucket;
         let is_late = time_us < self.now_us - lateness_us;
-        let mut shown = shown_of(signal, signals);
+        let mut shown = shown_of(signal, signals, i64::MIN);
         let index = signal.alert as usize;
         for _ in 0..signal.count {
             let shown = shown.next();

@@ -47,7 +47,7 @@ impl Alerts {
                 bucket.insert_hit(StepHit { time_us: hit.time_us, order: self.order, step: hit.step }, max);
             }
         }
-        for shown in shown_of(signal, signals) {
+        for shown in shown_of(signal, signals, bucket.shows_from_us()) {
             if room {
                 self.shown_bytes = self.shown_bytes.saturating_add_signed(bucket.show(shown));
                 room = self.shown_bytes < SHOWN_BYTES;
