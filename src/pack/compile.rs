@@ -146,8 +146,13 @@ fn compile_more(
     extra: &Extra,
 ) -> Result<Compiled, CompileError> {
     let kinds = kinds(packs, before)?;
-    let mut spec =
-        Spec { kinds, known_fields: heroku::FIELDS, keep_all: purpose != For::Shards, ..Spec::default() };
+    let mut spec = Spec {
+        kinds,
+        known_fields: heroku::FIELDS,
+        known_addresses: heroku::ADDRESSES,
+        keep_all: purpose != For::Shards,
+        ..Spec::default()
+    };
     let mut types: HashMap<&str, (&Pack, &FieldSpec)> = HashMap::new();
     for (index, pack) in packs.iter().enumerate() {
         if packs[..index].iter().any(|other| other.id == pack.id) {

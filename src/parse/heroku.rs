@@ -214,6 +214,9 @@ pub const FIELDS: &[&str] = &[
     "avg_sent",
 ];
 
+/// Those that are an address wherever the parser gives them.
+pub const ADDRESSES: &[FieldId] = &[CLIENT_IP];
+
 pub const AT: FieldId = FieldId(0);
 pub const CODE: FieldId = FieldId(1);
 pub const LOST: FieldId = FieldId(2);

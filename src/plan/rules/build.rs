@@ -29,6 +29,8 @@ pub struct Spec {
     pub kinds: Vec<Box<str>>,
     /// Names of the fields that the parser writes by number, by `FieldId`.
     pub known_fields: &'static [&'static str],
+    /// Those of them that are an address whenever the parser writes them.
+    pub known_addresses: &'static [FieldId],
     pub fields: Vec<FieldSpec>,
     pub objects: Vec<ObjectSpec>,
     /// The kind that the parser found counts unless an object before this one gives another.
@@ -209,6 +211,7 @@ impl Builder {
                 asks_around: false,
                 asks_peer: false,
                 known: vec![None; spec.known_fields.len()],
+                known_addresses: spec.known_addresses,
                 wants_fields: true,
                 named: Default::default(),
                 name_lengths: 0,
@@ -281,7 +284,7 @@ impl Builder {
         self.used.push(false);
         self.written.push(false);
         let matcher = Matcher::new(Asked::default(), false);
-        self.program.slots.push(Slot { subject: subject.clone(), ty, matcher });
+        self.program.slots.push(Slot { subject: subject.clone(), ty, asks: false, matcher });
         slot
     }
 
@@ -619,10 +622,11 @@ impl Builder {
         for (slot, asked) in self.program.slots.iter_mut().zip(core::mem::take(&mut self.asked)) {
             let long = slot.subject == Subject::Text;
             slot.matcher = Matcher::new(asked, long);
+            slot.asks = !slot.matcher.is_empty();
         }
         // What is only read is not looked at before.
         let slots = &self.program.slots;
-        self.program.keys_first.retain(|(_, slot)| !slots[*slot as usize].matcher.is_empty());
+        self.program.keys_first.retain(|(_, slot)| slots[*slot as usize].asks);
         let bits_of = |key: Key, values: &[&str]| -> Vec<Box<[Bit]>> {
             let Some(slot) = self.slots.get(&Subject::Key(key)) else { return Vec::new() };
             let matcher = &self.program.slots[*slot as usize].matcher;

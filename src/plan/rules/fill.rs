@@ -21,8 +21,11 @@ impl Run<'_, '_> {
             };
             let Some(slot) = slot else { continue };
             let ty = program.slots[slot as usize].ty;
+            let is_address =
+                |name: Name| matches!(name, Name::Known(id) if program.known_addresses.contains(&id));
             let fits = match (ty, field.value) {
                 (Type::Text | Type::List, _) | (Type::Bool, Value::Bool(_)) => true,
+                (Type::Ip, Value::Text(_)) if is_address(field.name) => true,
                 (ty, Value::Int(_) | Value::Raw(_)) if ty.is_number() => {
                     number_of(self.subjects, ty, field.value).is_some()
                 }

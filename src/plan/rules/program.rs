@@ -93,6 +93,8 @@ pub(super) struct Slot {
     pub subject: Subject,
     /// How the values of a field count.
     pub ty: Type,
+    /// Whether the matcher asks for anything.
+    pub asks: bool,
     pub matcher: Matcher,
 }
 
@@ -214,6 +216,8 @@ pub struct Program {
     pub(super) asks_peer: bool,
     /// By `FieldId`.
     pub(super) known: Vec<Option<SlotId>>,
+    /// Known fields that need not be looked at to be an address.
+    pub(super) known_addresses: &'static [FieldId],
     /// Whether the parser's fields are of any interest.
     pub(super) wants_fields: bool,
     pub(super) named: foldhash::HashMap<Box<[u8]>, SlotId>,

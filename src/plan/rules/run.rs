@@ -204,7 +204,10 @@ impl Run<'_, '_> {
         self.scratch.writing = WORKED_OUT;
         self.take();
         for place in 0..self.scratch.filled.len() {
-            self.match_value(self.scratch.filled[place]);
+            let slot = self.scratch.filled[place];
+            if program.slots[slot as usize].asks {
+                self.match_value(slot);
+            }
         }
         self.derive();
         self.set_all(&program.by_severity, self.subjects.event.severity as usize);
@@ -313,9 +316,6 @@ impl Run<'_, '_> {
         let program = self.program;
         let slot = &program.slots[slot as usize];
         let matcher = &slot.matcher;
-        if matcher.is_empty() {
-            return;
-        }
         let RulesScratch { truth, lower, .. } = &mut *self.scratch;
         matcher.present(&mut |bit| truth.set(program, bit));
         if matcher.wants_number()
