@@ -150,21 +150,7 @@ impl Collect {
         let ahead = event.time_us > received_us.saturating_add(plan.ledger.skew_max_us);
         let minute = (if ahead { received_us } else { event.time_us }).div_euclid(MINUTE_US);
         let mut at = At { plan, of: dashlets, seen, texts: seen.texts(), minute, sums };
-        for &dashlet in &dashlets.every {
-            self.count(dashlet, &mut at);
-        }
-        let matched = seen.matched();
-        for &category in &matched.categories {
-            for &dashlet in dashlets.by_category.get(category as usize).map_or(&[][..], |all| all) {
-                self.count(dashlet, &mut at);
-            }
-        }
-        let (first, of_watches) = &dashlets.watches;
-        for &watch in matched.watches.iter().filter(|watch| **watch >= *first) {
-            if let Some(&dashlet) = of_watches.get((watch - first) as usize) {
-                self.count(dashlet, &mut at);
-            }
-        }
+        dashlets.concerns.each(seen.matched(), |dashlet| self.count(dashlet, &mut at));
     }
 
     #[cold]

@@ -42,7 +42,7 @@ impl Meter {
         let metrics = &plan.watch.metrics;
         let at = At { number: batch.number, received_us: batch.received_us };
         self.looked = None;
-        metrics.each(seen.matched(), |set| {
+        metrics.concerns.each(seen.matched(), |set| {
             self.take(plan, seen, set, &metrics.sets[set as usize], at, out);
         });
     }

@@ -9,6 +9,7 @@ use crate::config::node::{Node, Value};
 use crate::ledger::Ledger;
 use crate::ledger::dashlets::Query;
 use crate::ledger::record::KeyValue;
+use crate::plan::concerns::Concerns;
 use crate::plan::dashlet::{self, Aggregate, Dashlets};
 use crate::plan::rules::cond::{Cond, Key, Subject};
 use crate::plan::rules::convert::Number;
@@ -22,6 +23,17 @@ pub enum Of {
     /// Those of a category, by its full id.
     Category(String),
     Cond(Cond),
+}
+
+impl Of {
+    /// Notes that such events concern the thing. A condition is the next watch of the program.
+    pub(super) fn note(&self, thing: u32, program: &Program, out: &mut Concerns) {
+        match self {
+            Of::Every => out.every(thing),
+            Of::Category(id) => out.category(program, id, thing),
+            Of::Cond(_) => out.watch(thing),
+        }
+    }
 }
 
 /// A dashlet, as its pack has it.
@@ -87,15 +99,10 @@ pub(super) fn ask<'p>(all: &[(&'p str, &'p Dashlet)], spec: &mut Spec) -> u32 {
 
 /// The dashlets, compiled.
 pub(super) fn compiled(all: &[(&str, &Dashlet)], first: u32, program: &Program) -> Dashlets {
-    let mut out = Dashlets { watches: (first, Vec::new()), ..Dashlets::default() };
-    let mut of_categories = Vec::new();
+    let mut out = Dashlets { concerns: Concerns::new(program, first), ..Dashlets::default() };
     for (index, (pack, one)) in all.iter().enumerate() {
         let index = index as u32;
-        match &one.of {
-            Of::Every => out.every.push(index),
-            Of::Category(id) => of_categories.push((id.as_str().into(), index)),
-            Of::Cond(_) => out.watches.1.push(index),
-        }
+        one.of.note(index, program, &mut out.concerns);
         let value = one.value.as_ref().and_then(|(_, subject)| program.slot(subject));
         let percentile = |p: u64| value.map(|slot| Aggregate::Percentile(slot, Number::of(p)));
         let aggregate = match one.agg.as_str() {
@@ -130,7 +137,6 @@ pub(super) fn compiled(all: &[(&str, &Dashlet)], first: u32, program: &Program) 
             shape: hash_of(meaning.as_bytes()),
         });
     }
-    out.count_categories(program, &of_categories);
     out
 }
 

@@ -8,6 +8,7 @@ use super::{CompileError, Pack, alert, check};
 use crate::config;
 use crate::config::node::Node;
 use crate::config::read::Reader;
+use crate::plan::concerns::Concerns;
 use crate::plan::metric::{self, Kind, Metrics, Set, Taken};
 use crate::plan::rules::cond::{Key, Subject};
 use crate::plan::rules::convert::Type;
@@ -299,15 +300,10 @@ pub(super) fn ask(packs: &[Pack], spec: &mut Spec) -> u32 {
 
 /// The metrics, compiled.
 pub(super) fn compiled(packs: &[Pack], first: u32, program: &Program) -> Metrics {
-    let mut out = Metrics { watches: (first, Vec::new()), ..Metrics::default() };
-    let mut of_categories = Vec::new();
+    let mut out = Metrics { concerns: Concerns::new(program, first), ..Metrics::default() };
     for group in groups(packs) {
         let set = out.sets.len() as u32;
-        match group.of {
-            Of::Every => out.every.push(set),
-            Of::Category(id) => of_categories.push((id.as_str().into(), set)),
-            Of::Cond(_) => out.watches.1.push(set),
-        }
+        group.of.note(set, program, &mut out.concerns);
         let mut metrics = Vec::new();
         for (pack, metric) in &group.metrics {
             let value = metric.value.as_ref().and_then(|subject| program.slot(subject));
@@ -321,7 +317,6 @@ pub(super) fn compiled(packs: &[Pack], first: u32, program: &Program) -> Metrics
             metrics,
         });
     }
-    out.fit_categories(program, &of_categories);
     out
 }
 
@@ -466,9 +461,7 @@ mod tests {
             overlay::apply(&mut packs, &overlay.map_err(|problems| problems.to_string()).unwrap());
             let metrics = compile(&packs, &[]).unwrap().watch.metrics.clone();
             // Of a category that is left out, nothing comes.
-            let sets: Vec<u32> =
-                metrics.by_category.iter().flatten().chain(&metrics.watches.1).copied().collect();
-            let of = sets.iter().flat_map(|set| &metrics.sets[*set as usize].metrics);
+            let of = metrics.concerns.all().flat_map(|set| &metrics.sets[set as usize].metrics);
             of.map(|taken| metrics.list[taken.metric as usize].name.to_string()).collect()
         };
         let count = |names: &[String], name: &str| names.iter().filter(|known| *known == name).count();

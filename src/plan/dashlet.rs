@@ -1,7 +1,8 @@
 //! Dashlets, compiled: which events count in which table, and by what keys.
 
+use super::concerns::Concerns;
+use super::rules::SlotId;
 use super::rules::convert::Number;
-use super::rules::{Program, SlotId};
 use super::watch::Part;
 use crate::geo::Attribution;
 
@@ -43,22 +44,6 @@ pub struct Dashlet {
 #[derive(Debug, Default)]
 pub struct Dashlets {
     pub list: Vec<Dashlet>,
-    /// Those in which every event counts.
-    pub every: Vec<u32>,
-    /// By category of the program.
-    pub by_category: Vec<Vec<u32>>,
-    /// By watch of the program, from this one on.
-    pub watches: (u32, Vec<u32>),
-}
-
-impl Dashlets {
-    /// Fits `by_category` to the categories of a program: `of` gives full id and dashlet.
-    pub fn count_categories(&mut self, program: &Program, of: &[(Box<str>, u32)]) {
-        self.by_category = vec![Vec::new(); program.categories().len()];
-        for (category, dashlet) in of {
-            if let Ok(index) = program.categories().binary_search(category) {
-                self.by_category[index].push(*dashlet);
-            }
-        }
-    }
+    /// In which of them an event counts.
+    pub concerns: Concerns,
 }

@@ -2,8 +2,9 @@
 //!
 //! Metrics that take the same events by the same keys form a set: a shard makes the key once for all of them.
 
+use super::concerns::Concerns;
+use super::rules::SlotId;
 use super::rules::convert::Number;
-use super::rules::{Matched, Program, SlotId};
 use super::watch::Part;
 
 /// Upper bounds of a histogram's bins, thousandths: 0.005 s to 30 s. Above them is one more bin.
@@ -74,39 +75,8 @@ pub struct Taken {
 pub struct Metrics {
     pub list: Vec<Metric>,
     pub sets: Vec<Set>,
-    /// The sets that every event gives samples.
-    pub every: Vec<u32>,
-    /// The sets by category of the program.
-    pub by_category: Vec<Vec<u32>>,
-    /// The sets by watch of the program, from this one on.
-    pub watches: (u32, Vec<u32>),
-}
-
-impl Metrics {
-    /// Fits `by_category` to the categories of a program: `of` gives full id and set.
-    pub fn fit_categories(&mut self, program: &Program, of: &[(Box<str>, u32)]) {
-        self.by_category = vec![Vec::new(); program.categories().len()];
-        for (category, set) in of {
-            if let Ok(index) = program.categories().binary_search(category) {
-                self.by_category[index].push(*set);
-            }
-        }
-    }
-
-    /// Calls `take` with each set that an event gives samples, by what rules found of it.
-    #[inline(always)]
-    pub fn each(&self, matched: &Matched, mut take: impl FnMut(u32)) {
-        self.every.iter().for_each(|set| take(*set));
-        for &category in &matched.categories {
-            self.by_category.get(category as usize).into_iter().flatten().for_each(|set| take(*set));
-        }
-        let (first, sets) = &self.watches;
-        for &watch in &matched.watches {
-            if let Some(set) = watch.checked_sub(*first).and_then(|at| sets.get(at as usize)) {
-                take(*set);
-            }
-        }
-    }
+    /// Which sets an event gives samples.
+    pub concerns: Concerns,
 }
 
 /// The bin of a value, of seconds or of milliseconds shown as such.

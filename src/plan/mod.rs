@@ -3,6 +3,7 @@
 //! A reload compiles a new plan and swaps it while the gate is shut; no batch sees two. Listeners are only ever added,
 //! so that an id stays valid. Nothing here knows a socket or a file.
 
+pub mod concerns;
 pub mod cron;
 pub mod dashlet;
 pub mod device;
