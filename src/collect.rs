@@ -107,9 +107,9 @@ impl Shown {
     #[inline(never)]
     fn covers(&mut self, part: Part, plan: &Plan, seen: &Seen) -> bool {
         let (Part::Slot(slot) | Part::Number(slot), Some(masks)) = (part, &plan.masks) else { return false };
-        may_be_covered(seen.slot(slot).0)
-            && *self.looked.get_or_insert_with(|| self.redactor.look(masks, seen))
-            && self.redactor.stand_in(masks, seen, slot, &self.text, &mut self.covered)
+        self.covered.clear();
+        let (looked, covered) = (&mut self.looked, &mut self.covered);
+        self.redactor.stands_in(masks, seen, slot, &self.text, looked, covered)
     }
 }
 

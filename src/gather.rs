@@ -420,10 +420,6 @@ impl Gather {
         {
             return false;
         }
-        if is_key {
-            return self.redactor.stand_in(masks, at.seen, slot, &self.text, &mut self.shown);
-        }
-        self.shown.clear();
         match subject {
             Subject::Text => {
                 self.redactor.put_message(masks, at.seen, &mut self.shown);

@@ -168,28 +168,6 @@ impl Redactor {
         masks.write(text, &self.others, out);
     }
 
-    /// Makes `out` what stands for a key, of the event that was looked at: `[redacted:` and a hash that tells it apart.
-    /// Returns whether masks cover any of it; `text` is how the value of `slot` is shown.
-    pub fn stand_in(
-        &mut self,
-        masks: &Masks,
-        seen: &Seen,
-        slot: SlotId,
-        text: &[u8],
-        out: &mut Vec<u8>,
-    ) -> bool {
-        let is_covered = match seen.slot(slot) {
-            (Subject::Text, _) => self.covers_message(),
-            (Subject::Field(name), value) => self.covers_field(masks, seen, name, value, text),
-            _ => false,
-        };
-        out.clear();
-        if is_covered {
-            masks.stand_in(text, out);
-        }
-        is_covered
-    }
-
     /// Picks the masks that look at an event; returns whether there are any.
     fn choose(&mut self, masks: &Masks, rules: &RulesScratch) -> bool {
         let holds = |select: Option<u32>| select.is_none_or(|select| rules.matched().selects(select));
