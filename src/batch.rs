@@ -37,18 +37,23 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Syslog frames from `peer`, of whom nothing else is known.
-    pub fn of_peer(listener: ListenerId, peer: IpAddr, peer_name: Option<Box<str>>) -> Origin {
+    /// Frames of which nothing else is known.
+    pub fn of(listener: ListenerId, form: Form) -> Origin {
         Origin {
             listener,
-            peer: Some(peer),
-            peer_name,
+            peer: None,
+            peer_name: None,
             token: None,
             user: None,
             labels: Vec::new(),
             logplex: false,
-            form: Form::Syslog,
+            form,
         }
+    }
+
+    /// Syslog frames from `peer`, of whom nothing else is known.
+    pub fn of_peer(listener: ListenerId, peer: IpAddr, peer_name: Option<Box<str>>) -> Origin {
+        Origin { peer: Some(peer), peer_name, ..Origin::of(listener, Form::Syslog) }
     }
 }
 

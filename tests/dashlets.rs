@@ -79,16 +79,7 @@ fn plan_of(text: &str, keys_max: usize) -> Arc<Plan> {
 }
 
 fn batch(number: u64, events: &[One]) -> Batch {
-    let origin = Arc::new(Origin {
-        listener: ListenerId(0),
-        peer: None,
-        peer_name: None,
-        token: None,
-        user: None,
-        labels: Vec::new(),
-        logplex: true,
-        form: Form::Syslog,
-    });
+    let origin = Arc::new(Origin { logplex: true, ..Origin::of(ListenerId(0), Form::Syslog) });
     let mut batch = Batch::new(Batch::capacity_for(1 << 16));
     (batch.number, batch.received_us) = (number, START_US + 3_600_000_000);
     for one in events {

@@ -68,16 +68,7 @@ impl Flow {
             let at = batch.append(line.as_ref());
             batch.push_frame(at, line.as_ref().len(), false);
         }
-        let origin = Origin {
-            listener: ListenerId(0),
-            peer: None,
-            peer_name: None,
-            token: None,
-            user: None,
-            labels: Vec::new(),
-            logplex: true,
-            form: Form::Syslog,
-        };
+        let origin = Origin { logplex: true, ..Origin::of(ListenerId(0), Form::Syslog) };
         batch.close_run(&Arc::new(origin), Identity::Batch);
         let mut outcome = Outcome::default();
         let shard = self.number as usize % self.shards.len();

@@ -283,16 +283,7 @@ fn run_with(
     shards: usize,
     between: impl Fn(Ledger, u64) -> Ledger,
 ) -> (Sealed, usize) {
-    let origin = Arc::new(Origin {
-        listener: ListenerId(0),
-        peer: None,
-        peer_name: None,
-        token: None,
-        user: None,
-        labels: Vec::new(),
-        logplex: true,
-        form: Form::Syslog,
-    });
+    let origin = Arc::new(Origin { logplex: true, ..Origin::of(ListenerId(0), Form::Syslog) });
     let mut shards: Vec<Shard> = (0..shards).map(|_| Shard::default()).collect();
     let mut ledger = Ledger::new(plan.clone());
     let (mut rest, mut number, mut now) = (events, 0, 0);

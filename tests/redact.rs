@@ -19,16 +19,7 @@ use weir::shard::Shard;
 const HEAD: &str = "<190>1 2026-11-22T09:51:24.537546+00:00 d.5a8fd083 ";
 
 fn origin(form: Form) -> Arc<Origin> {
-    Arc::new(Origin {
-        listener: ListenerId(0),
-        peer: None,
-        peer_name: None,
-        token: None,
-        user: None,
-        labels: Vec::new(),
-        logplex: false,
-        form,
-    })
+    Arc::new(Origin::of(ListenerId(0), form))
 }
 
 /// A plan with these masks and the Heroku pack, that writes both forms.

@@ -47,16 +47,7 @@ impl Probe {
             watch: compiled.watch,
             ..Plan::new("test".into(), Vec::new())
         };
-        let origin = Origin {
-            listener: ListenerId(0),
-            peer: None,
-            peer_name: None,
-            token: None,
-            user: None,
-            labels: Vec::new(),
-            logplex: false,
-            form: if tail { Form::SyslogOrTail } else { Form::Syslog },
-        };
+        let origin = Origin::of(ListenerId(0), if tail { Form::SyslogOrTail } else { Form::Syslog });
         let (scratch, rules) = (Scratch::default(), RulesScratch::default());
         Probe { plan: Arc::new(plan), origin: Arc::new(origin), scratch, rules, types }.knowing(&[])
     }
